@@ -1,0 +1,60 @@
+# Everything needs only Python 3.11 or newer and a shell; each target makes the virtual environment it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: $(VENV)/.demo ## Run the demo flow on the embedded PostgreSQL; ARGS="FILE_OR_URL …" chooses documents
+	@$(BIN)/pgflow demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev ## Run all tests; ARGS="tests/sql -k retry" chooses some
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: lint types layers generated ## Run every check that isn't a test
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(VENV)/.dev ## Check types
+	$(BIN)/mypy
+
+.PHONY: layers
+layers: $(VENV)/.dev ## Check that modules import downwards only
+	$(BIN)/lint-imports
+
+.PHONY: generated
+generated: $(VENV)/.dev ## Check that generated and frozen files are what they should be
+	$(BIN)/python tools/unasync.py --check
+	$(BIN)/python tools/freeze_migrations.py --check
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code and write the generated files
+	$(BIN)/python tools/unasync.py
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches; data in .pgflow stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo pyproject.toml
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
