@@ -1,0 +1,28 @@
+create or replace function pgflow._check_root_map_inputs(p_flow_slug text, p_inputs jsonb[])
+returns void
+language plpgsql
+set search_path to ''
+as $$
+declare
+  v_bad record;
+begin
+  if not exists (
+    select from pgflow.steps s
+    where s.flow_slug = p_flow_slug and s.step_type = 'map' and s.deps_count = 0
+  ) then
+    return;
+  end if;
+
+  select jsonb_typeof(new.input) as type into v_bad
+  from unnest(p_inputs) with ordinality as new (input, "position")
+  where jsonb_typeof(new.input) is distinct from 'array'
+  order by new."position"
+  limit 1;
+
+  if found and v_bad.type is null then
+    raise exception 'Flow % has root map steps but input is NULL', p_flow_slug;
+  elsif found then
+    raise exception 'Flow % has root map steps but input is not an array (got %)', p_flow_slug, v_bad.type;
+  end if;
+end
+$$;

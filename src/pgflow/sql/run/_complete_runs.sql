@@ -1,0 +1,30 @@
+-- Completes the runs that have nothing left to do. Their output is that of the completed leaves.
+create or replace function pgflow._complete_runs(p_run_ids uuid[])
+returns void
+language plpgsql
+set search_path to ''
+as $$
+declare
+  v_completed uuid[];
+begin
+  with completed as (
+    update pgflow.runs r
+    set status = 'completed',
+        completed_at = greatest(pgflow._now(), r.started_at),
+        output = (
+          select jsonb_object_agg(ss.step_slug, coalesce(ss.output, 'null'))
+          from pgflow.step_states ss
+          where ss.run_id = r.run_id
+            and ss.status = 'completed'
+            and not exists (select from pgflow.deps d where d.flow_slug = ss.flow_slug and d.dep_slug = ss.step_slug)
+        )
+    where r.run_id = any (p_run_ids) and r.status = 'started' and r.remaining_steps = 0
+    returning r.run_id
+  )
+  select array_agg(run_id order by run_id) into v_completed from completed;
+
+  if v_completed is not null then
+    perform pgflow._emit_events('run:completed', v_completed);
+  end if;
+end
+$$;

@@ -1,0 +1,28 @@
+-- Fails runs, each by one of its steps: the i-th step of p_step_slugs fails with the i-th error and the i-th run with it.
+-- No message of a failed run stays in a queue.
+create or replace function pgflow._fail_runs(p_run_ids uuid[], p_step_slugs text[], p_error_messages text[])
+returns void
+language plpgsql
+set search_path to ''
+as $$
+begin
+  update pgflow.step_states ss
+  set status = 'failed',
+      failed_at = greatest(pgflow._now(), ss.started_at),
+      error_message = failing.error_message
+  from (
+    select *
+    from unnest(p_run_ids, p_step_slugs, p_error_messages) as failing (run_id, step_slug, error_message)
+    limit cardinality(p_run_ids)
+  ) as failing
+  where ss.run_id = failing.run_id and ss.step_slug = failing.step_slug;
+
+  update pgflow.runs r
+  set status = 'failed', failed_at = greatest(pgflow._now(), r.started_at)
+  where r.run_id = any (p_run_ids);
+
+  perform pgflow._emit_events('step:failed', p_run_ids, p_step_slugs);
+  perform pgflow._emit_events('run:failed', p_run_ids);
+  perform pgflow._archive_active_messages(p_run_ids);
+end
+$$;

@@ -1,0 +1,22 @@
+create or replace function pgflow.start_flows(p_flow_slug text, p_inputs jsonb[], p_run_ids uuid[] default null)
+returns setof pgflow.runs
+language plpgsql
+set search_path to ''
+as $$
+declare
+  v_run_ids uuid[] := coalesce(p_run_ids, array(select gen_random_uuid() from generate_series(1, cardinality(p_inputs))));
+begin
+  if cardinality(v_run_ids) <> cardinality(p_inputs) then
+    raise exception 'p_run_ids length (%) must equal p_inputs length (%)', cardinality(v_run_ids), cardinality(p_inputs);
+  end if;
+
+  perform pgflow._start_flows(p_flow_slug, p_inputs, v_run_ids);
+
+  return query
+    select r.*
+    from unnest(v_run_ids) with ordinality as new (run_id, "position")
+    join pgflow.runs r on r.run_id = new.run_id
+    order by new."position";
+end
+$$;
+comment on function pgflow.start_flows(text, jsonb[], uuid[]) is 'Starts one run per input, all or none, and returns them in the order of the inputs.';

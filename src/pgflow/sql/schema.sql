@@ -1,0 +1,107 @@
+-- Schema pgflow, in reading order. Installs everything with `psql -f schema.sql` into a database that has pgmq;
+-- `pgflow migrate` does the same through the migrations, and remembers what it has done.
+
+\ir tables/schema.sql
+
+-- Clock, slugs
+\ir lib/_now.sql
+\ir lib/is_local.sql
+\ir lib/is_valid_slug.sql
+\ir lib/calculate_retry_delay.sql
+\ir lib/_distinct_texts.sql
+
+-- What there is: definitions, workers, what happens
+\ir tables/definitions.sql
+\ir tables/workers.sql
+\ir tables/runtime.sql
+\ir tables/types.sql
+
+-- Events
+\ir lib/_emit_event.sql
+\ir lib/_run_event.sql
+\ir lib/_step_event.sql
+\ir lib/_emit_events.sql
+
+-- Defining flows
+\ir flow/_lock_definition.sql
+\ir flow/create_flow.sql
+\ir flow/add_step.sql
+\ir flow/_wrap_pattern.sql
+\ir flow/_unwrap_pattern.sql
+\ir flow/_get_flow_shape.sql
+\ir flow/_sorted_dependencies.sql
+\ir flow/_compare_steps.sql
+\ir flow/_compare_flow_shapes.sql
+\ir flow/_create_flow_from_shape.sql
+\ir flow/delete_flow_and_data.sql
+\ir flow/ensure_flow_compiled.sql
+
+-- Messages
+\ir task/set_vt_batch.sql
+\ir task/_set_visibility.sql
+\ir task/_archive_messages.sql
+\ir task/_archive_active_messages.sql
+\ir task/_archive_task_message.sql
+
+-- Primitives of runs and steps
+\ir run/_lock_runs.sql
+\ir run/_count_down_runs.sql
+\ir run/_fail_runs.sql
+\ir run/_complete_runs.sql
+\ir step/_dependency_outputs.sql
+\ir step/_unmet_steps.sql
+\ir step/_release_children.sql
+\ir step/_skip_steps.sql
+\ir step/_force_skip_steps.sql
+\ir step/_force_skip_unmet_steps.sql
+\ir step/_resolve_conditions.sql
+\ir step/_complete_taskless_steps.sql
+\ir step/_create_tasks.sql
+\ir step/_start_ready_steps.sql
+
+-- The one place that moves runs forward
+\ir run/_check_wave_limit.sql
+\ir run/_advance_runs.sql
+
+-- Starting runs
+\ir run/_check_root_map_inputs.sql
+\ir run/_start_flows.sql
+\ir run/start_flow.sql
+\ir run/start_flows.sql
+\ir run/get_run_with_states.sql
+\ir run/start_flow_with_states.sql
+
+-- Working tasks
+\ir task/_fill_inputs.sql
+\ir task/_start_tasks.sql
+\ir task/start_tasks.sql
+\ir task/fetch_tasks.sql
+\ir task/poll_for_tasks.sql
+\ir task/_lock_tasks.sql
+\ir task/_collect_output.sql
+\ir task/_count_down_steps.sql
+\ir task/_archive_reported.sql
+\ir task/_fail_type_violations.sql
+\ir task/_complete_tasks.sql
+\ir task/complete_task.sql
+\ir task/complete_tasks.sql
+\ir task/_judge_failures.sql
+\ir task/_return_or_archive.sql
+\ir task/_apply_failures.sql
+\ir task/_fail_tasks.sql
+\ir task/fail_task.sql
+\ir task/fail_tasks.sql
+\ir task/requeue_stalled_tasks.sql
+
+-- Single steps of the settle sequence, for operators
+\ir run/maybe_complete_run.sql
+\ir step/start_ready_steps.sql
+\ir step/cascade_complete_taskless_steps.sql
+\ir step/cascade_resolve_conditions.sql
+\ir step/_cascade_force_skip_steps.sql
+
+-- Workers
+\ir worker/register_worker.sql
+\ir worker/send_heartbeats.sql
+\ir worker/mark_worker_stopped.sql
+\ir worker/track_worker_function.sql

@@ -1,0 +1,42 @@
+-- One wave: completes all ready steps that have no tasks. Returns their number.
+create or replace function pgflow._complete_taskless_steps(p_run_ids uuid[])
+returns int
+language plpgsql
+set search_path to ''
+as $$
+declare
+  v_run_ids uuid[];
+  v_step_slugs text[];
+begin
+  with completed as (
+    update pgflow.step_states ss
+    set status = 'completed',
+        started_at = greatest(pgflow._now(), ss.created_at),
+        completed_at = greatest(pgflow._now(), ss.created_at),
+        remaining_tasks = 0,
+        output = case when s.step_type = 'map' then '[]'::jsonb end
+    from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as advancing, pgflow.runs r, pgflow.steps s
+    where ss.run_id = advancing.run_id
+      and ss.status = 'created'
+      and ss.remaining_deps = 0
+      and ss.initial_tasks = 0
+      and r.run_id = advancing.run_id
+      and r.status = 'started'
+      and s.flow_slug = ss.flow_slug
+      and s.step_slug = ss.step_slug
+    returning ss.run_id, ss.step_slug, s.step_index
+  )
+  select array_agg(run_id order by step_index, run_id), array_agg(step_slug order by step_index, run_id)
+  into v_run_ids, v_step_slugs
+  from completed;
+
+  if v_run_ids is null then
+    return 0;
+  end if;
+
+  perform pgflow._release_children(v_run_ids, v_step_slugs);
+  perform pgflow._count_down_runs(v_run_ids);
+  perform pgflow._emit_events('step:completed', v_run_ids, v_step_slugs);
+  return cardinality(v_run_ids);
+end
+$$;

@@ -1,0 +1,34 @@
+-- Starts every ready step that has tasks, and creates those.
+create or replace function pgflow._start_ready_steps(p_run_ids uuid[])
+returns void
+language plpgsql
+set search_path to ''
+as $$
+declare
+  v_run_ids uuid[];
+  v_step_slugs text[];
+begin
+  with started as (
+    update pgflow.step_states ss
+    set status = 'started',
+        started_at = greatest(pgflow._now(), ss.created_at),
+        remaining_tasks = ss.initial_tasks
+    from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as advancing, pgflow.runs r
+    where ss.run_id = advancing.run_id
+      and ss.status = 'created'
+      and ss.remaining_deps = 0
+      and ss.initial_tasks > 0
+      and r.run_id = advancing.run_id
+      and r.status = 'started'
+    returning ss.run_id, ss.step_slug
+  )
+  select array_agg(run_id order by step_slug, run_id), array_agg(step_slug order by step_slug, run_id)
+  into v_run_ids, v_step_slugs
+  from started;
+
+  if v_run_ids is not null then
+    perform pgflow._emit_events('step:started', v_run_ids, v_step_slugs);
+    perform pgflow._create_tasks(v_run_ids, v_step_slugs);
+  end if;
+end
+$$;

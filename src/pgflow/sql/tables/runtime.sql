@@ -1,0 +1,105 @@
+-- What happens: runs of flows, the state of each step in a run, and the tasks of each step.
+-- A row is changed by functions only. Status and timestamps obey the constraints below, which are the state machines.
+
+create table if not exists pgflow.runs (
+  run_id uuid not null default gen_random_uuid(),
+  flow_slug text not null,
+  status text not null default 'started',
+  input jsonb not null,
+  output jsonb,
+  remaining_steps int not null default 0,
+  started_at timestamptz not null default pgflow._now(),
+  completed_at timestamptz,
+  failed_at timestamptz,
+  constraint runs_pkey primary key (run_id),
+  constraint runs_flow_slug_fkey foreign key (flow_slug) references pgflow.flows,
+  constraint status_is_valid check (status in ('started', 'completed', 'failed')),
+  constraint runs_remaining_steps_check check (remaining_steps >= 0),
+  constraint completed_at_or_failed_at check (num_nonnulls(completed_at, failed_at) <= 1),
+  constraint completed_at_is_after_started_at check (completed_at >= started_at),
+  constraint failed_at_is_after_started_at check (failed_at >= started_at)
+) with (fillfactor = 80);
+comment on table pgflow.runs is 'One row per execution of a flow.';
+comment on column pgflow.runs.remaining_steps is 'Steps neither completed nor skipped.';
+
+-- Recovery looks at runs that go on, however many have ended.
+create index if not exists runs_going_on on pgflow.runs (run_id) where status = 'started';
+
+create table if not exists pgflow.step_states (
+  flow_slug text not null,
+  run_id uuid not null,
+  step_slug text not null,
+  status text not null default 'created',
+  remaining_tasks int,
+  initial_tasks int,
+  remaining_deps int not null default 0,
+  output jsonb,
+  error_message text,
+  skip_reason text,
+  created_at timestamptz not null default pgflow._now(),
+  started_at timestamptz,
+  completed_at timestamptz,
+  failed_at timestamptz,
+  skipped_at timestamptz,
+  constraint step_states_pkey primary key (run_id, step_slug),
+  constraint step_states_flow_slug_fkey foreign key (flow_slug) references pgflow.flows,
+  constraint step_states_run_id_fkey foreign key (run_id) references pgflow.runs,
+  constraint step_states_flow_slug_step_slug_fkey foreign key (flow_slug, step_slug) references pgflow.steps,
+  constraint status_is_valid check (status in ('created', 'started', 'completed', 'failed', 'skipped')),
+  constraint step_states_initial_tasks_check check (initial_tasks >= 0),
+  constraint step_states_remaining_deps_check check (remaining_deps >= 0),
+  constraint status_and_remaining_tasks_match check (status <> 'completed' or remaining_tasks = 0),
+  constraint remaining_tasks_state_consistency check (remaining_tasks is null or status not in ('created', 'skipped')),
+  constraint initial_tasks_known_when_started check (status <> 'started' or initial_tasks is not null),
+  constraint output_only_for_completed_or_null check (output is null or status = 'completed'),
+  constraint skip_reason_matches_status check ((status = 'skipped') = (skip_reason is not null)),
+  constraint completed_at_or_failed_at_or_skipped_at check (num_nonnulls(completed_at, failed_at, skipped_at) <= 1),
+  constraint started_at_is_after_created_at check (started_at >= created_at),
+  constraint completed_at_is_after_started_at check (completed_at >= started_at),
+  constraint failed_at_is_after_started_at check (failed_at >= started_at),
+  constraint skipped_at_is_after_created_at check (skipped_at >= created_at)
+) with (fillfactor = 80);
+comment on table pgflow.step_states is 'One row per step and run.';
+comment on column pgflow.step_states.initial_tasks is 'Tasks the step gets; NULL while a map waits for its parent.';
+comment on column pgflow.step_states.remaining_tasks is 'Tasks not yet completed; NULL before the start and after a skip.';
+comment on column pgflow.step_states.remaining_deps is 'Parents neither completed nor plainly skipped.';
+
+create table if not exists pgflow.step_tasks (
+  flow_slug text not null,
+  run_id uuid not null,
+  step_slug text not null,
+  message_id bigint,
+  task_index int not null default 0,
+  status text not null default 'queued',
+  attempts_count int not null default 0,
+  error_message text,
+  output jsonb,
+  queued_at timestamptz not null default pgflow._now(),
+  started_at timestamptz,
+  completed_at timestamptz,
+  failed_at timestamptz,
+  last_worker_id uuid,
+  requeued_count int not null default 0,
+  last_requeued_at timestamptz,
+  permanently_stalled_at timestamptz,
+  constraint step_tasks_pkey primary key (run_id, step_slug, task_index),
+  constraint step_tasks_flow_slug_fkey foreign key (flow_slug) references pgflow.flows,
+  constraint step_tasks_run_id_fkey foreign key (run_id) references pgflow.runs,
+  constraint step_tasks_run_id_step_slug_fkey foreign key (run_id, step_slug) references pgflow.step_states,
+  constraint step_tasks_last_worker_id_fkey foreign key (last_worker_id) references pgflow.workers on delete set null,
+  constraint valid_status check (status in ('queued', 'started', 'completed', 'failed')),
+  constraint attempts_count_nonnegative check (attempts_count >= 0),
+  constraint output_valid_only_for_completed check (output is null or status in ('completed', 'failed')),
+  constraint completed_at_or_failed_at check (num_nonnulls(completed_at, failed_at) <= 1),
+  constraint completed_at_is_after_queued_at check (completed_at >= queued_at),
+  constraint failed_at_is_after_queued_at check (failed_at >= queued_at),
+  constraint started_at_is_after_queued_at check (started_at >= queued_at),
+  constraint completed_at_is_after_started_at check (completed_at >= started_at),
+  constraint failed_at_is_after_started_at check (failed_at >= started_at)
+) with (fillfactor = 80);
+comment on table pgflow.step_tasks is 'One row per unit of work: one for a single step, one per array element for a map.';
+comment on column pgflow.step_tasks.message_id is 'Message in the queue of the flow; ids repeat across flows.';
+comment on column pgflow.step_tasks.attempts_count is 'How often the task was started; the attempt that a report must name.';
+
+-- From a message that was read to its task.
+create index if not exists step_tasks_by_message on pgflow.step_tasks (flow_slug, message_id);

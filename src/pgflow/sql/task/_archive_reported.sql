@@ -1,0 +1,29 @@
+-- Archives the messages of reported tasks that nobody needs any more: the task has completed, or its step no longer
+-- goes on. The messages of a failed run went with it.
+create or replace function pgflow._archive_reported(p_run_ids uuid[], p_step_slugs text[], p_task_indexes int[])
+returns void
+language plpgsql
+set search_path to ''
+as $$
+declare
+  v_flow_slugs text[];
+  v_message_ids bigint[];
+begin
+  select array_agg(t.flow_slug), array_agg(t.message_id)
+  into v_flow_slugs, v_message_ids
+  from (
+    select *
+    from unnest(p_run_ids, p_step_slugs, p_task_indexes) as report (run_id, step_slug, task_index)
+    limit cardinality(p_run_ids)
+  ) as report
+  join pgflow.runs r on r.run_id = report.run_id and r.status <> 'failed'
+  join pgflow.step_states ss on ss.run_id = report.run_id and ss.step_slug = report.step_slug
+  join pgflow.step_tasks t
+    on t.run_id = report.run_id and t.step_slug = report.step_slug and t.task_index = report.task_index
+  where t.status = 'completed' or ss.status <> 'started';
+
+  if v_message_ids is not null then
+    perform pgflow._archive_messages(v_flow_slugs, v_message_ids);
+  end if;
+end
+$$;

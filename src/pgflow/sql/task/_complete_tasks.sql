@@ -1,0 +1,66 @@
+-- Records the outputs of a batch of tasks and moves on what that ends, in a number of statements that doesn't depend on
+-- the size of the batch. The arrays run parallel; an attempt that is NULL isn't compared. Reports that are late,
+-- repeated or for another attempt change nothing. Returns the positions, from 1, of the reports that were recorded.
+create or replace function pgflow._complete_tasks(
+  p_run_ids uuid[],
+  p_step_slugs text[],
+  p_task_indexes int[],
+  p_outputs jsonb[],
+  p_attempts int[] default null
+)
+returns int[]
+language plpgsql
+set search_path to ''
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+as $$
+declare
+  v_violations int[];
+  v_recorded int[];
+  v_run_ids uuid[];
+  v_step_slugs text[];
+begin
+  perform pgflow._lock_runs(p_run_ids);
+  v_violations := pgflow._fail_type_violations(p_run_ids, p_step_slugs, p_task_indexes, p_outputs, p_attempts);
+
+  with report as (
+    select distinct on (run_id, step_slug, task_index) *
+    from unnest(p_run_ids, p_step_slugs, p_task_indexes, p_outputs, p_attempts) with ordinality
+      as report (run_id, step_slug, task_index, output, attempt, "position")
+    order by run_id, step_slug, task_index, "position"
+    limit cardinality(p_run_ids)
+  ), completed as (
+    update pgflow.step_tasks t
+    set status = 'completed',
+        completed_at = greatest(pgflow._now(), t.started_at, t.queued_at),
+        output = report.output
+    from report
+    join pgflow.runs r on r.run_id = report.run_id and r.status = 'started'
+    join pgflow.step_states ss
+      on ss.run_id = report.run_id and ss.step_slug = report.step_slug and ss.status = 'started'
+    where t.run_id = report.run_id
+      and t.step_slug = report.step_slug
+      and t.task_index = report.task_index
+      and t.status = 'started'
+      and t.attempts_count = coalesce(report.attempt, t.attempts_count)
+    returning report."position"::int, t.run_id, t.step_slug
+  )
+  select array_agg("position"), array_agg(run_id), array_agg(step_slug)
+  into v_recorded, v_run_ids, v_step_slugs
+  from completed;
+
+  select ended.run_ids, ended.step_slugs into v_run_ids, v_step_slugs
+  from pgflow._count_down_steps(v_run_ids, v_step_slugs) as ended;
+
+  perform pgflow._archive_reported(p_run_ids, p_step_slugs, p_task_indexes);
+
+  if v_run_ids is not null then
+    perform pgflow._release_children(v_run_ids, v_step_slugs);
+    perform pgflow._count_down_runs(v_run_ids);
+    perform pgflow._emit_events('step:completed', v_run_ids, v_step_slugs);
+    perform pgflow._advance_runs(v_run_ids);
+  end if;
+
+  return v_violations || coalesce(v_recorded, '{}');
+end
+$$;

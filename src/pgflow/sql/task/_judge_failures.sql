@@ -1,0 +1,64 @@
+-- What becomes of each failure report, judged under the locks of runs and tasks:
+--   fail, skip, skip-cascade  the task is exhausted, and its step says what follows
+--   retry                     the task goes back to the queue
+--   run_failed                the run has failed, before or by another report of this batch: the task fails with it
+--   late                      the step doesn't go on: only the message goes
+--   ignored                   the report is for a task that isn't started, or for another attempt
+-- Within a batch, a report that fails the run counts before those that don't.
+create or replace function pgflow._judge_failures(
+  p_run_ids uuid[],
+  p_step_slugs text[],
+  p_task_indexes int[],
+  p_error_messages text[],
+  p_attempts int[]
+)
+returns setof pgflow._failure
+language plpgsql stable
+set search_path to ''
+as $$
+begin
+  return query
+    with report as (
+      select distinct on (run_id, step_slug, task_index) *
+      from unnest(p_run_ids, p_step_slugs, p_task_indexes, p_error_messages, p_attempts) with ordinality
+        as report (run_id, step_slug, task_index, error_message, attempt, "position")
+      order by run_id, step_slug, task_index, "position"
+      limit cardinality(p_run_ids)
+    ), judged as (
+      select report.*, t.flow_slug, t.message_id, t.attempts_count, coalesce(s.opt_base_delay, f.opt_base_delay) as base_delay,
+        case
+          when t.status <> 'started' or t.attempts_count <> coalesce(report.attempt, t.attempts_count) then
+            case when r.status = 'failed' or ss.status <> 'started' then 'late' else 'ignored' end
+          when r.status = 'failed' then 'run_failed'
+          when ss.status <> 'started' then 'late'
+          when t.attempts_count < coalesce(s.opt_max_attempts, f.opt_max_attempts) then 'retry'
+          else s.when_exhausted
+        end as verdict
+      from report
+      join pgflow.runs r on r.run_id = report.run_id
+      join pgflow.step_states ss on ss.run_id = report.run_id and ss.step_slug = report.step_slug
+      join pgflow.step_tasks t
+        on t.run_id = report.run_id and t.step_slug = report.step_slug and t.task_index = report.task_index
+      join pgflow.flows f on f.flow_slug = t.flow_slug
+      join pgflow.steps s on s.flow_slug = t.flow_slug and s.step_slug = t.step_slug
+    ), ranked as (
+      select judged.*,
+        first_value(judged."position") over (
+          partition by run_id order by (verdict = 'fail') desc, judged."position") as first_in_run,
+        bool_or(verdict = 'fail') over (partition by run_id) as run_fails,
+        first_value(judged."position") over (
+          partition by run_id, step_slug order by (verdict in ('skip', 'skip-cascade')) desc, judged."position") as first_in_step
+      from judged
+    )
+    select
+      "position"::int, flow_slug, run_id, step_slug, task_index, message_id, error_message,
+      case
+        when verdict in ('late', 'ignored') then verdict
+        when run_fails and "position" <> first_in_run then 'run_failed'
+        when verdict in ('skip', 'skip-cascade') and "position" <> first_in_step then 'late'
+        else verdict
+      end,
+      pgflow.calculate_retry_delay(base_delay, attempts_count)
+    from ranked;
+end
+$$;

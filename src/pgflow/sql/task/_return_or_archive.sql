@@ -1,0 +1,16 @@
+-- The messages of failed tasks: visible again after the retry delay, or archived when nothing will retry them.
+create or replace function pgflow._return_or_archive(p_failures pgflow._failure[])
+returns void
+language plpgsql
+set search_path to ''
+as $$
+begin
+  perform pgflow._set_visibility(array_agg(flow_slug), array_agg(message_id), array_agg(retry_delay))
+  from unnest(p_failures) as failure
+  where verdict = 'retry';
+
+  perform pgflow._archive_messages(array_agg(flow_slug), array_agg(message_id))
+  from unnest(p_failures) as failure
+  where verdict not in ('retry', 'ignored');
+end
+$$;

@@ -1,0 +1,54 @@
+-- Claims the queued tasks that these messages announce and returns those it claimed, with their inputs. Everything else
+-- is ignored: tasks that others started or ended, and tasks of runs or steps that don't go on.
+create or replace function pgflow._start_tasks(p_flow_slug text, p_message_ids bigint[], p_worker_id uuid)
+returns setof pgflow.started_task
+language plpgsql
+set search_path to ''
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+set enable_sort to on
+as $$
+declare
+  v_tasks pgflow.started_task[];
+begin
+  -- Never waits for a task: whoever holds one starts it, or ends it with its run. The caller may hold locks on the
+  -- messages it has read, which the holder of the task needs next.
+  with claimable as (
+    select t.run_id, t.step_slug, t.task_index
+    from pgflow.step_tasks t
+    join pgflow.runs r on r.run_id = t.run_id and r.status = 'started'
+    join pgflow.step_states ss on ss.run_id = t.run_id and ss.step_slug = t.step_slug and ss.status = 'started'
+    where t.flow_slug = p_flow_slug and t.message_id = any (p_message_ids) and t.status = 'queued'
+    order by t.run_id, t.step_slug, t.task_index
+    for no key update of t skip locked
+  ), claimed as (
+    update pgflow.step_tasks t
+    set status = 'started',
+        attempts_count = t.attempts_count + 1,
+        started_at = greatest(pgflow._now(), t.queued_at),
+        last_worker_id = p_worker_id
+    from claimable c
+    where t.run_id = c.run_id and t.step_slug = c.step_slug and t.task_index = c.task_index
+    returning t.run_id, t.step_slug, t.task_index, t.message_id, t.attempts_count
+  )
+  select array_agg(row(
+    p_flow_slug, c.run_id, c.step_slug, c.task_index, null, null, c.message_id, c.attempts_count,
+    coalesce(s.opt_max_attempts, f.opt_max_attempts), coalesce(s.opt_timeout, f.opt_timeout)
+  )::pgflow.started_task)
+  into v_tasks
+  from claimed c
+  join pgflow.flows f on f.flow_slug = p_flow_slug
+  join pgflow.steps s on s.flow_slug = p_flow_slug and s.step_slug = c.step_slug;
+
+  if v_tasks is null then
+    return;
+  end if;
+
+  -- Two seconds past the timeout, so that a worker reports it before the message comes back.
+  perform pgflow._set_visibility(
+    array_agg(task.flow_slug), array_agg(task.message_id), array_agg(task.timeout + 2))
+  from unnest(v_tasks) as task;
+
+  return query select filled.* from pgflow._fill_inputs(p_flow_slug, v_tasks) as filled;
+end
+$$;

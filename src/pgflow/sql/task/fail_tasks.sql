@@ -1,0 +1,14 @@
+create or replace function pgflow.fail_tasks(
+  p_run_ids uuid[],
+  p_step_slugs text[],
+  p_task_indexes int[],
+  p_error_messages text[],
+  p_attempts int[]
+)
+returns int[]
+language sql
+set search_path to ''
+as $$
+  select pgflow._fail_tasks(p_run_ids, p_step_slugs, p_task_indexes, p_error_messages, p_attempts);
+$$;
+comment on function pgflow.fail_tasks(uuid[], text[], int[], text[], int[]) is 'Reports a batch of failed tasks, each with the attempt it belongs to (NULL: whatever attempt it is). Returns the positions, from 1, of the reports that counted.';

@@ -1,0 +1,16 @@
+create or replace function pgflow.poll_for_tasks(
+  queue_name text,
+  vt int,
+  qty int,
+  max_poll_seconds int default 5,
+  poll_interval_ms int default 100
+)
+returns setof pgflow.step_task_record
+language plpgsql
+set search_path to ''
+as $$
+begin
+  raise notice 'DEPRECATED: poll_for_tasks is deprecated; read messages with pgmq and start their tasks with pgflow.start_tasks';
+end
+$$;
+comment on function pgflow.poll_for_tasks(text, int, int, int, int) is 'Deprecated; returns nothing. Read messages with pgmq and pass their ids to start_tasks.';

@@ -1,0 +1,11 @@
+create or replace function pgflow.register_worker(p_worker_id uuid, p_queue_name text, p_function_name text)
+returns void
+language sql
+set search_path to ''
+as $$
+  insert into pgflow.workers (worker_id, queue_name, function_name)
+  values (p_worker_id, p_queue_name, p_function_name)
+  on conflict on constraint workers_pkey do update
+  set last_heartbeat_at = clock_timestamp();
+$$;
+comment on function pgflow.register_worker(uuid, text, text) is 'Registers a worker, which must be done before it starts tasks. Registering again is a heartbeat.';
