@@ -1,0 +1,89 @@
+"""Connections to the database: a pool, and how calls run on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from pgflow import schema
+from pgflow.calls import Call
+from pgflow.database_url import describe, resolve_url
+from pgflow.errors import ConnectionLost, translate
+
+T = TypeVar("T")
+
+
+class Database:
+    """A pool of connections to one database that has schema `pgflow`.
+
+    `url` is a libpq URL or connection string; None means PGFLOW_DATABASE_URL, or the embedded server.
+    `pool_size` bounds the connections. Nothing is opened before :meth:`open`.
+    """
+
+    def __init__(self, url: str | None = None, *, pool_size: int = 4) -> None:
+        if pool_size < 1:
+            raise ValueError(f"pool_size must be at least 1, not {pool_size}")
+        self._url = url
+        self._pool_size = pool_size
+        self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] | None = None
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Connect and check the schema; again is fine.
+
+        Raises ConnectionLost when the server can't be reached, and a SchemaError when the database isn't ready.
+        """
+        async with self._opening:
+            if self._pool is not None:
+                return
+            url = await asyncio.to_thread(resolve_url, self._url)
+            await self._check(url)
+            pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
+                url, min_size=1, max_size=self._pool_size, open=False, kwargs={"autocommit": True}, name="pgflow"
+            )
+            await pool.open()
+            self._pool = pool
+
+    async def close(self) -> None:
+        """Close all connections; again is fine."""
+        async with self._opening:
+            if self._pool is not None:
+                await self._pool.close()
+                self._pool = None
+
+    async def run(self, call: Call[T]) -> T:
+        """Run a call in a transaction of its own and decode its rows. Opens the pool on first use."""
+        async with self._connection() as connection:
+            cursor = await connection.execute(call.sql, call.arguments)
+            rows = await cursor.fetchall()
+        return call.decode(rows)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection[tuple[Any, ...]]]:
+        if self._pool is None:
+            await self.open()
+        assert self._pool is not None
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout as error:
+            raise ConnectionLost(f"no connection to the database within {self._pool.timeout:g} s") from error
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    async def _check(self, url: str) -> None:
+        """Find out on one connection whether the database is there and ready, before a pool retries in vain."""
+        try:
+            async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
+                cursor = await connection.execute(schema.VERSIONS_QUERY)
+                schema.judge(await cursor.fetchall())
+        except psycopg.OperationalError as error:
+            raise ConnectionLost(f"can't connect to {describe(url)}: {' '.join(str(error).split())}") from error
+        except psycopg.ProgrammingError as error:
+            raise ConnectionLost(f"{describe(url)} is no database URL: {error}") from error

@@ -1,0 +1,125 @@
+"""A run as a value with verbs."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from pgflow import calls
+from pgflow.errors import RunFailed, StepNotFound, WaitTimeout
+from pgflow.types import Json, RunRow, RunStatus, StepProgress, StepState, StepStatus
+
+if TYPE_CHECKING:
+    from pgflow._sync.connection import Database
+
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.5
+
+
+class Run:
+    """A run as it was when it was last read, with the calls that concern it.
+
+    Attributes are the columns of `pgflow.runs`; :meth:`refresh`, :meth:`wait` and :meth:`result` read them anew.
+    """
+
+    def __init__(self, database: Database, row: RunRow, steps: tuple[StepState, ...] = ()) -> None:
+        self._database = database
+        self.row = row
+        self.steps = steps
+        """States of the steps, in the order of definition; empty when they weren't read."""
+
+    def __repr__(self) -> str:
+        return f"<Run {self.run_id} of {self.flow_slug}: {self.status}>"
+
+    @property
+    def run_id(self) -> UUID:
+        """Id of the run."""
+        return self.row.run_id
+
+    @property
+    def flow_slug(self) -> str:
+        """Slug of its flow."""
+        return self.row.flow_slug
+
+    @property
+    def status(self) -> str:
+        """One of :class:`pgflow.types.RunStatus`."""
+        return self.row.status
+
+    @property
+    def input(self) -> Json:
+        """What the run was started with."""
+        return self.row.input
+
+    @property
+    def output(self) -> Json:
+        """Outputs of the completed leaf steps by slug; None until the run completes."""
+        return self.row.output
+
+    @property
+    def remaining_steps(self) -> int:
+        """Number of steps neither completed nor skipped."""
+        return self.row.remaining_steps
+
+    @property
+    def started_at(self) -> datetime:
+        """When it was started."""
+        return self.row.started_at
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When it completed, if it did."""
+        return self.row.completed_at
+
+    @property
+    def failed_at(self) -> datetime | None:
+        """When it failed, if it did."""
+        return self.row.failed_at
+
+    def step(self, step_slug: str) -> StepState:
+        """Return the state of a step. Raises StepNotFound when there is none, or the states weren't read."""
+        for state in self.steps:
+            if state.step_slug == step_slug:
+                return state
+        raise StepNotFound(step_slug, [state.step_slug for state in self.steps])
+
+    def refresh(self) -> Run:
+        """Read the run and its steps anew and return it. Raises RunNotFound when it was deleted."""
+        self.row, self.steps = self._database.run(calls.get_run_with_states(self.run_id))
+        return self
+
+    def read_progress(self) -> dict[str, StepProgress]:
+        """Count the tasks of each step by status, now; a step without tasks has no key."""
+        return self._database.run(calls.get_step_progress(self.run_id))
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Wait until the run has completed or failed, at most `timeout` seconds (default: for ever), and return it.
+
+        Raises WaitTimeout; the run then goes on.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while not self.row.ended:
+            left = pause if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                assert timeout is not None
+                raise WaitTimeout(self.run_id, timeout)
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            self.row = self._database.run(calls.get_run(self.run_id))
+        return self.refresh()
+
+    def result(self, timeout: float | None = None) -> Json:
+        """Wait for the run and return its output: the outputs of the completed leaf steps by slug.
+
+        Raises RunFailed, with the error of the step that failed it, and WaitTimeout.
+        """
+        self.wait(timeout)
+        if self.status != RunStatus.COMPLETED:
+            failed = next((step for step in self.steps if step.status == StepStatus.FAILED), None)
+            if failed is None:
+                raise RunFailed(self.row)
+            raise RunFailed(self.row, failed.step_slug, failed.error_message)
+        return self.output

@@ -1,0 +1,110 @@
+"""`pgflow demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.live import Live
+
+from pgflow import PgFlow, Run
+from pgflow.cli.live import draw
+from pgflow.cli.output import UrlOption, duration, errors, results
+from pgflow.demo import check_extra
+
+if TYPE_CHECKING:
+    from pgflow.demo.model import AnalysisRequest
+
+
+def demo(
+    documents: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE_OR_URL]…", help="What to analyse. Default: the documents of this project."),
+    ] = None,
+    report: Annotated[Path, typer.Option(help="Where to write the report.")] = Path("pgflow-report.md"),
+    url: UrlOption = None,
+) -> None:
+    """Analyse documents with a flow: read, extract and check links, count words, summarise, write a report."""
+    check_extra()
+    from pgflow.demo.documents import make_request
+
+    run = asyncio.run(_analyse(make_request(documents or [], report), url))
+    _say_what_happened(run)
+
+
+async def _analyse(request: AnalysisRequest, url: str | None) -> Run:
+    from pgflow.demo.flow import analyse_documents
+
+    async with PgFlow(url, flows=[analyse_documents]) as app:
+        results.print(analyse_documents.graph("text"), markup=False, highlight=False)
+        worker = app.worker()
+        await worker.start()
+        try:
+            run = await app.start_flow(analyse_documents, request)
+            await _follow(run)
+            await run.result()
+        finally:
+            await worker.stop()
+        return run
+
+
+async def _follow(run: Run) -> None:
+    """Show each step until the run ends: live on a terminal, one line per change elsewhere."""
+    if not results.is_terminal:
+        await _follow_in_lines(run)
+        return
+    with Live(console=results, refresh_per_second=12) as live:
+        while not run.row.ended:
+            await run.refresh()
+            live.update(draw(run.row, run.steps, await run.read_progress()))
+            await asyncio.sleep(0.1)
+
+
+async def _follow_in_lines(run: Run) -> None:
+    told: set[str] = set()
+    began = time.monotonic()
+    while not run.row.ended:
+        await run.refresh()
+        progress = await run.read_progress()
+        for step in run.steps:
+            line = f"{step.step_slug}: {step.status}"
+            tasks = progress.get(step.step_slug)
+            if tasks and step.status == "started" and tasks.queued and tasks.attempts:
+                line = f"{step.step_slug}: to be retried after attempt {tasks.attempts}: {tasks.error_message}"
+            if step.status != "created" and line not in told:
+                told.add(line)
+                taken = duration(step.started_at, step.completed_at or step.failed_at)
+                results.print(
+                    f"{time.monotonic() - began:6.2f} s  {line}" + (f" in {taken}" if taken else ""),
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
+        await asyncio.sleep(0.02)
+
+
+def _say_what_happened(run: Run) -> None:
+    report = run.output["report"]
+    results.print(
+        f"\n{report['documents']} documents, {report['words']:,} words, {report['links']} links, "
+        f"{report['broken_links']} broken\nreport  {report['path']}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    where = f"where run_id = '{run.run_id}'"
+    errors.print(
+        "\nThe run is rows in PostgreSQL; look at them with:\n"
+        '  psql "$(pgflow server url)" <<SQL\n'
+        f"  select * from pgflow.runs {where};\n"
+        f"  select step_slug, status, completed_at - started_at as took from pgflow.step_states {where};\n"
+        f"  select step_slug, task_index, status, attempts_count, error_message from pgflow.step_tasks {where};\n"
+        "  SQL\n"
+        f"or with: pgflow run {run.run_id}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,71 @@
+"""All commands, and how errors end them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from pgflow.cli import compiling, demo, migrating, running, server, starting, working
+from pgflow.cli.output import errors
+from pgflow.errors import ConnectionLost, PgFlowError, RunFailed, SchemaError, WaitTimeout
+
+app = typer.Typer(
+    name="pgflow",
+    help="Durable workflows that live in PostgreSQL.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("migrate")(migrating.migrate)
+app.command("compile")(compiling.compile_flows)
+app.command("worker")(working.worker)
+app.command("start")(starting.start)
+app.command("run")(running.run)
+app.add_typer(server.app, name="server")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pgflow {version('pgflow-py')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    if debug:
+        os.environ["PGFLOW_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except PgFlowError as error:
+        if os.environ.get("PGFLOW_DEBUG"):
+            raise
+        errors.print(f"pgflow: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _exit_code(error: PgFlowError) -> int:
+    match error:
+        case RunFailed() | WaitTimeout():
+            return 1
+        case ConnectionLost() | SchemaError():
+            return 3
+        case _:
+            return 2

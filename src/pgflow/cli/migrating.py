@@ -1,0 +1,40 @@
+"""`pgflow migrate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import psycopg
+import typer
+
+from pgflow import schema
+from pgflow.cli.output import UrlOption, results
+from pgflow.database_url import describe, resolve_url
+from pgflow.errors import ConnectionLost, translate
+
+
+def migrate(
+    url: UrlOption = None,
+    print_sql: Annotated[
+        bool, typer.Option("--print", help="Print the SQL of all migrations and change nothing.")
+    ] = False,
+) -> None:
+    """Install schema pgflow, or bring it up to date."""
+    if print_sql:
+        typer.echo(schema.render())
+        return
+    target = resolve_url(url)
+    try:
+        with psycopg.connect(target, autocommit=True, connect_timeout=10) as connection:
+            report = schema.migrate(connection)
+    except psycopg.OperationalError as error:
+        raise ConnectionLost(f"can't connect to {describe(target)}: {' '.join(str(error).split())}") from error
+    except psycopg.Error as error:
+        raise translate(error) from error
+    applied = ", ".join(f"{version:04}" for version in report.applied)
+    results.print(
+        f"{describe(target)}: applied {applied}" if applied else f"{describe(target)}: nothing to do",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,48 @@
+"""Where commands write: results to standard output, everything else to standard error. Colours on terminals only."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pgflow.serialize import encode
+from pgflow.types import RunRow, StepState
+
+results = Console()
+errors = Console(stderr=True)
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url", metavar="URL", help="The database. Default: $PGFLOW_DATABASE_URL, else the embedded PostgreSQL."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+STYLES = {"completed": "green", "failed": "red", "started": "yellow", "skipped": "dim", "created": "dim"}
+
+
+def print_json(value: Any) -> None:
+    """Write a value as one line of JSON."""
+    typer.echo(encode(value).decode())
+
+
+def run_as_json(row: RunRow, steps: tuple[StepState, ...]) -> dict[str, Any]:
+    """Return a run and its steps as plain data."""
+    return {**dataclasses.asdict(row), "steps": [dataclasses.asdict(step) for step in steps]}
+
+
+def duration(start: datetime | None, end: datetime | None) -> str:
+    """Return the time between two instants for people: `350 ms`, `12.3 s`, `4 min 5 s`; empty when one is missing."""
+    if start is None or end is None:
+        return ""
+    seconds = (end - start).total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"

@@ -1,0 +1,30 @@
+"""`pgflow server`: the embedded PostgreSQL of this project."""
+
+from __future__ import annotations
+
+import typer
+
+from pgflow import embedded
+from pgflow.cli.output import results
+
+app = typer.Typer(help="The embedded PostgreSQL of this project.", no_args_is_help=True)
+
+
+@app.command()
+def status() -> None:
+    """Say whether it runs and where its data is."""
+    server = embedded.find()
+    state = f"runs at {server.url}" if server else "doesn't run; any command without --url starts it"
+    results.print(f"{state}\ndata in {embedded.data_directory()}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def url() -> None:
+    """Start or join it and print its URL, as in: psql "$(pgflow server url)"."""
+    typer.echo(embedded.start().url)
+
+
+@app.command()
+def stop() -> None:
+    """Stop it; the data stays."""
+    results.print("stopped" if embedded.stop() else "it wasn't running")

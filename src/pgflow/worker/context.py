@@ -1,0 +1,77 @@
+"""What a handler receives as `ctx`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pgflow._async.client import Client
+from pgflow.types import Json, StartedTask
+
+
+class Context:
+    """The task at hand: who it is, what its run was started with, how long it may take.
+
+    `attempt` counts from 1 to `max_attempts`; `deadline` is when the task times out, by this machine's clock.
+    """
+
+    __pgflow_context__: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        task: StartedTask,
+        client: Client,
+        *,
+        read_flow_input: Callable[[StartedTask], Coroutine[Any, Any, Json]],
+        stopping: asyncio.Event,
+    ) -> None:
+        self.run_id: UUID = task.run_id
+        self.flow_slug: str = task.flow_slug
+        self.step_slug: str = task.step_slug
+        self.task_index: int = task.task_index
+        self.attempt: int = task.attempt
+        self.max_attempts: int = task.max_attempts
+        self.deadline: datetime = datetime.now(UTC) + timedelta(seconds=task.timeout)
+        self.client: Client = client
+        self.logger: logging.LoggerAdapter[logging.Logger] = TaskLogger(task)
+        self._task = task
+        self._read_flow_input = read_flow_input
+        self._flow_input: asyncio.Task[Json] | None = None
+        self._stopping = stopping
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the worker is waiting for its tasks to end; a long handler can stop early by raising."""
+        return self._stopping.is_set()
+
+    async def flow_input(self) -> Json:
+        """Return the input of the run, read on first use. A `def` handler declares a parameter `flow_input` instead."""
+        if self._flow_input is None:
+            self._flow_input = asyncio.create_task(self._read_flow_input(self._task))
+        return await self._flow_input
+
+
+class TaskLogger(logging.LoggerAdapter[logging.Logger]):
+    """Binds flow, run, step and task to every record: in the text, and as attributes for structured logs."""
+
+    def __init__(self, task: StartedTask) -> None:
+        super().__init__(
+            logging.getLogger("pgflow.task"),
+            {
+                "flow_slug": task.flow_slug,
+                "run_id": str(task.run_id),
+                "step_slug": task.step_slug,
+                "task_index": task.task_index,
+                "attempt": task.attempt,
+            },
+        )
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Put the task in front of the message, and its fields into `extra`."""
+        bound = self.extra or {}
+        kwargs["extra"] = {**bound, **(kwargs.get("extra") or {})}
+        return f"[{bound['flow_slug']}.{bound['step_slug']}[{bound['task_index']}] {bound['run_id']}] {msg}", kwargs

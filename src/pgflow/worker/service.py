@@ -1,0 +1,48 @@
+"""The one loop of all background services."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from pgflow.errors import PgFlowError
+
+logger = logging.getLogger("pgflow.worker")
+
+
+class PeriodicService:
+    """Calls `tick` every `interval` seconds, the first time after one interval. A tick that raises is logged.
+
+    Intervals vary by a tenth, so that workers that were started together don't stay in step.
+    """
+
+    def __init__(self, name: str, interval: float, tick: Callable[[], Awaitable[object]]) -> None:
+        if interval <= 0:
+            raise ValueError(f"the interval of {name} must be positive, not {interval}")
+        self._name = name
+        self._interval = interval
+        self._tick = tick
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._task = asyncio.create_task(self._loop(), name=f"pgflow-{self._name}")
+
+    async def stop(self) -> None:
+        """End the loop, in the middle of a tick if need be; again is fine."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _loop(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            try:
+                await self._tick()
+            except PgFlowError as error:
+                logger.warning("%s: %s", self._name, error)
+            except Exception:
+                logger.exception("%s failed and goes on", self._name)
