@@ -112,7 +112,8 @@ class FlowShapeMismatch(PgFlowError):
         self.differences = tuple(differences)
         super().__init__(
             f"flow {flow_slug!r} differs from the database: {'; '.join(self.differences)}. "
-            "Give the changed flow a new slug, or pass allow_data_loss=True to delete the old one with its runs"
+            "Give the changed flow a new slug, or delete the old one with its runs: allow_data_loss=True, "
+            "or `pgflow compile APP --allow-data-loss`"
         )
 
 
@@ -155,13 +156,15 @@ _REFUSED_VALUES = (
     sqlstate.ProgramLimitExceeded,
     sqlstate.CharacterNotInRepertoire,
 )
+_LOST_CONNECTIONS = ("080", "08P", "57P")
+"""Classes of SQLSTATE: connection exceptions, and what ends a session. A cancelled statement, 57014, doesn't."""
 
 
 def translate(error: psycopg.Error) -> Exception:
     """Return the error of this package that stands for a driver error, or the driver error itself.
 
     Only what a user can act on is translated: a missing flow, an input that the flow or jsonb refuses, a missing
-    schema, a lost connection. The rest is a defect and keeps its own type.
+    schema or privilege, a lost connection. The rest is a defect and keeps its own type.
     """
     constraint = error.diag.constraint_name
     message = error.diag.message_primary or str(error)
@@ -173,12 +176,14 @@ def translate(error: psycopg.Error) -> Exception:
         case sqlstate.UniqueViolation() if constraint == "runs_pkey":
             return InvalidInput(f"run id {_value_in(error.diag.message_detail)} is already in use; pass another one")
         case sqlstate.InsufficientPrivilege():
-            return PgFlowError(f"{message}; grant the role USAGE on schema pgflow and what it needs inside")
+            return SchemaError(f"{message}; grant the role USAGE on schema pgflow and what it needs inside")
+        case sqlstate.ReadOnlySqlTransaction():
+            return SchemaError(f"{message}; connect to the primary, in a session that may write")
         case _ if isinstance(error, _MISSING_OBJECTS):
             return NotInstalled(f"{message}; run `pgflow migrate`")
         case _ if isinstance(error, _REFUSED_VALUES):
             return InvalidInput(f"PostgreSQL refused the value: {message}")
-        case psycopg.OperationalError() if error.sqlstate is None or error.sqlstate[:2] in ("08", "57"):
+        case psycopg.OperationalError() if error.sqlstate is None or error.sqlstate[:3] in _LOST_CONNECTIONS:
             return ConnectionLost(" ".join(message.split()))
         case _:
             return error
@@ -188,4 +193,4 @@ def _value_in(detail: str | None) -> str:
     """Return the key's value from PostgreSQL's `Key (column)=(value) …`."""
     if detail is None or "=(" not in detail:
         return "?"
-    return detail.split("=(", 1)[1].split(")", 1)[0]
+    return detail.split("=(", 1)[1].rpartition(")")[0]

@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pgflow import schema
 from pgflow.calls import Call
-from pgflow.database_url import describe, resolve_url
+from pgflow.database_url import resolve_url, why_not
 from pgflow.errors import ConnectionLost, translate
 
 T = TypeVar("T")
@@ -83,7 +83,5 @@ class Database:
             async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
                 cursor = await connection.execute(schema.VERSIONS_QUERY)
                 schema.judge(await cursor.fetchall())
-        except psycopg.OperationalError as error:
-            raise ConnectionLost(f"can't connect to {describe(url)}: {' '.join(str(error).split())}") from error
-        except psycopg.ProgrammingError as error:
-            raise ConnectionLost(f"{describe(url)} is no database URL: {error}") from error
+        except (psycopg.Error, UnicodeError) as error:  # names of hosts are encoded in a way that can fail
+            raise why_not(url, error) from error

@@ -110,6 +110,10 @@ class Client:
 def _slug(flow: Flow | str) -> str:
     if isinstance(flow, Flow):
         return flow.slug
+    try:
+        flow.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("a flow slug can't contain lone surrogates") from None
     if "\0" in flow:
         raise InvalidInput("a flow slug can't contain NUL characters")
     return flow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,8 @@ from rich.live import Live
 
 from pgflow import PgFlow, Run
 from pgflow.cli.live import draw
-from pgflow.cli.output import UrlOption, duration, errors, results
+from pgflow.cli.output import UrlOption, command_name, duration, errors, results
+from pgflow.database_url import given_url, without_password
 from pgflow.demo import check_extra
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def demo(
     from pgflow.demo.documents import make_request
 
     run = asyncio.run(_analyse(make_request(documents or [], report), url))
-    _say_what_happened(run)
+    _say_what_happened(run, url)
 
 
 async def _analyse(request: AnalysisRequest, url: str | None) -> Run:
@@ -86,7 +88,7 @@ async def _follow_in_lines(run: Run) -> None:
         await asyncio.sleep(0.02)
 
 
-def _say_what_happened(run: Run) -> None:
+def _say_what_happened(run: Run, url: str | None) -> None:
     report = run.output["report"]
     results.print(
         f"\n{report['documents']} documents, {report['words']:,} words, {report['links']} links, "
@@ -95,15 +97,21 @@ def _say_what_happened(run: Run) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    command = command_name()
+    given = given_url(url)
+    psql, option = f"{command} server psql", ""
+    if given:
+        database = shlex.quote(without_password(given))
+        psql, option = f"psql {database}", f" --url {database}" if url else ""
     where = f"where run_id = '{run.run_id}'"
     errors.print(
         "\nThe run is rows in PostgreSQL; look at them with:\n"
-        '  psql "$(pgflow server url)" <<SQL\n'
+        f"  {psql} <<SQL\n"
         f"  select * from pgflow.runs {where};\n"
         f"  select step_slug, status, completed_at - started_at as took from pgflow.step_states {where};\n"
         f"  select step_slug, task_index, status, attempts_count, error_message from pgflow.step_tasks {where};\n"
         "  SQL\n"
-        f"or with: pgflow run {run.run_id}",
+        f"or with: {command} run {run.run_id}{option}",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from importlib.metadata import version
 from typing import Annotated
 
+import psycopg
 import typer
 
 from pgflow.cli import compiling, demo, migrating, running, server, starting, working
@@ -52,20 +54,21 @@ def main() -> None:
     """Run the command line."""
     try:
         app()
-    except PgFlowError as error:
+    except (PgFlowError, psycopg.Error) as error:
         if os.environ.get("PGFLOW_DEBUG"):
-            raise
-        errors.print(f"pgflow: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            traceback.print_exception(error)
+        message = " ".join(str(error).split())
+        errors.print(f"pgflow: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(_exit_code(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _exit_code(error: PgFlowError) -> int:
+def _exit_code(error: Exception) -> int:
     match error:
         case RunFailed() | WaitTimeout():
             return 1
-        case ConnectionLost() | SchemaError():
+        case ConnectionLost() | SchemaError() | psycopg.Error():
             return 3
         case _:
             return 2

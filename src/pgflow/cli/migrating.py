@@ -9,8 +9,7 @@ import typer
 
 from pgflow import schema
 from pgflow.cli.output import UrlOption, results
-from pgflow.database_url import describe, resolve_url
-from pgflow.errors import ConnectionLost, translate
+from pgflow.database_url import describe, resolve_url, why_not
 
 
 def migrate(
@@ -27,10 +26,8 @@ def migrate(
     try:
         with psycopg.connect(target, autocommit=True, connect_timeout=10) as connection:
             report = schema.migrate(connection)
-    except psycopg.OperationalError as error:
-        raise ConnectionLost(f"can't connect to {describe(target)}: {' '.join(str(error).split())}") from error
-    except psycopg.Error as error:
-        raise translate(error) from error
+    except (psycopg.Error, UnicodeError) as error:
+        raise why_not(target, error) from error
     applied = ", ".join(f"{version:04}" for version in report.applied)
     results.print(
         f"{describe(target)}: applied {applied}" if applied else f"{describe(target)}: nothing to do",

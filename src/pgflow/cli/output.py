@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +27,20 @@ UrlOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 STYLES = {"completed": "green", "failed": "red", "started": "yellow", "skipped": "dim", "created": "dim"}
+
+
+def command_name() -> str:
+    """Return the command as the user called it, for hints that can be copied: `pgflow`, `.venv/bin/pgflow`."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{_shortest(Path(sys.executable))} -m pgflow"
+    return _shortest(called)
+
+
+def _shortest(program: Path) -> str:
+    """Return the bare name where the shell finds the same program by it."""
+    found = shutil.which(program.name)
+    return program.name if found and Path(found).absolute() == program.absolute() else str(program)
 
 
 def print_json(value: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Annotated
+
 import typer
 
 from pgflow import embedded
@@ -22,6 +25,18 @@ def status() -> None:
 def url() -> None:
     """Start or join it and print its URL, as in: psql "$(pgflow server url)"."""
     typer.echo(embedded.start().url)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+def psql(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[PSQL_ARGUMENT]…", help="What psql takes, like -c 'select 1'.")
+    ] = None,
+) -> None:
+    """Start or join it and open its own psql, which needs no PostgreSQL on this machine."""
+    server = embedded.start()
+    program = str(embedded.programs_for(server.data_directory) / "psql")
+    os.execv(program, [program, server.url, *(arguments or [])])  # noqa: S606 - no shell is wanted
 
 
 @app.command()

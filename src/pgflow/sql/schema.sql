@@ -13,10 +13,12 @@
 -- What there is: definitions, workers, what happens
 \ir tables/definitions.sql
 \ir tables/workers.sql
+\ir tables/listeners.sql
 \ir tables/runtime.sql
 \ir tables/types.sql
 
 -- Events
+\ir lib/_notify.sql
 \ir lib/_emit_event.sql
 \ir lib/_run_event.sql
 \ir lib/_step_event.sql
@@ -35,6 +37,7 @@
 \ir flow/_create_flow_from_shape.sql
 \ir flow/delete_flow_and_data.sql
 \ir flow/ensure_flow_compiled.sql
+\ir flow/flow_exists.sql
 
 -- Messages
 \ir task/set_vt_batch.sql
@@ -70,6 +73,9 @@
 \ir run/start_flows.sql
 \ir run/get_run_with_states.sql
 \ir run/start_flow_with_states.sql
+\ir run/get_flow_input.sql
+\ir run/get_step_output.sql
+\ir run/delay_run.sql
 
 -- Working tasks
 \ir task/_fill_inputs.sql
@@ -91,7 +97,10 @@
 \ir task/_fail_tasks.sql
 \ir task/fail_task.sql
 \ir task/fail_tasks.sql
+\ir task/_requeue_stalled.sql
 \ir task/requeue_stalled_tasks.sql
+\ir task/recover_stalled_tasks.sql
+\ir task/fail_stalled_tasks.sql
 
 -- Single steps of the settle sequence, for operators
 \ir run/maybe_complete_run.sql
@@ -105,3 +114,20 @@
 \ir worker/send_heartbeats.sql
 \ir worker/mark_worker_stopped.sql
 \ir worker/track_worker_function.sql
+\ir worker/register_listener.sql
+\ir worker/unregister_listener.sql
+
+-- Deleting what is old
+\ir task/_delete_messages.sql
+\ir task/_delete_archived.sql
+\ir run/_prune.sql
+\ir run/prune_data_older_than.sql
+
+-- Supabase's platform; without it these do nothing, or say so
+\ir supabase/_vault_secret.sql
+\ir supabase/ensure_workers.sql
+\ir supabase/_schedule_cron_job.sql
+\ir supabase/setup_requeue_stalled_tasks_cron.sql
+\ir supabase/setup_ensure_workers_cron.sql
+\ir supabase/cleanup_ensure_workers_logs.sql
+\ir supabase/schedule_jobs.sql

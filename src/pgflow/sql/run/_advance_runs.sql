@@ -1,7 +1,7 @@
 -- Moves runs forward as far as they go without a worker: the only place that does. Called once per batch, for runs in
 -- which a step ended or that are new, by a caller who holds their locks.
--- p_wave_limit bounds the waves of taskless steps; without it they end by themselves, at the latest with the last step.
-create or replace function pgflow._advance_runs(p_run_ids uuid[], p_wave_limit int default null)
+-- p_delay holds back the tasks that this call creates, in seconds. p_wave_limit bounds the waves of taskless steps; without it they end by themselves, at the latest with the last step.
+create or replace function pgflow._advance_runs(p_run_ids uuid[], p_wave_limit int default null, p_delay int default 0)
 returns void
 language plpgsql
 set search_path to ''
@@ -18,7 +18,7 @@ begin
     perform pgflow._check_wave_limit(v_waves, p_wave_limit);
   end loop;
 
-  perform pgflow._start_ready_steps(v_run_ids);
+  perform pgflow._start_ready_steps(v_run_ids, p_delay);
   perform pgflow._complete_runs(v_run_ids);
 end
 $$;

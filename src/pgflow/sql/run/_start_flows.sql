@@ -1,5 +1,6 @@
--- Starts one run of a flow per input; p_run_ids has an id for each. Rows that can't be violate a constraint.
-create or replace function pgflow._start_flows(p_flow_slug text, p_inputs jsonb[], p_run_ids uuid[])
+-- Starts one run of a flow per input; p_run_ids has an id for each. Their first tasks are held back for p_delay seconds.
+-- Rows that can't be violate a constraint.
+create or replace function pgflow._start_flows(p_flow_slug text, p_inputs jsonb[], p_run_ids uuid[], p_delay int default 0)
 returns void
 language plpgsql
 set search_path to ''
@@ -25,6 +26,6 @@ begin
   where s.flow_slug = p_flow_slug;
 
   perform pgflow._emit_events('run:started', p_run_ids);
-  perform pgflow._advance_runs(p_run_ids, p_wave_limit => 50);
+  perform pgflow._advance_runs(p_run_ids, p_wave_limit => 50, p_delay => p_delay);
 end
 $$;

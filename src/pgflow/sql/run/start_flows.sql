@@ -1,4 +1,9 @@
-create or replace function pgflow.start_flows(p_flow_slug text, p_inputs jsonb[], p_run_ids uuid[] default null)
+create or replace function pgflow.start_flows(
+  p_flow_slug text,
+  p_inputs jsonb[],
+  p_run_ids uuid[] default null,
+  p_delay int default 0
+)
 returns setof pgflow.runs
 language plpgsql
 set search_path to ''
@@ -10,7 +15,11 @@ begin
     raise exception 'p_run_ids length (%) must equal p_inputs length (%)', cardinality(v_run_ids), cardinality(p_inputs);
   end if;
 
-  perform pgflow._start_flows(p_flow_slug, p_inputs, v_run_ids);
+  if p_delay < 0 then
+    raise exception 'p_delay must not be negative, but is %', p_delay;
+  end if;
+
+  perform pgflow._start_flows(p_flow_slug, p_inputs, v_run_ids, coalesce(p_delay, 0));
 
   return query
     select r.*
@@ -19,4 +28,4 @@ begin
     order by new."position";
 end
 $$;
-comment on function pgflow.start_flows(text, jsonb[], uuid[]) is 'Starts one run per input, all or none, and returns them in the order of the inputs.';
+comment on function pgflow.start_flows(text, jsonb[], uuid[], int) is 'Starts one run per input, all or none, and returns them in the order of the inputs. Their first tasks become visible after p_delay seconds; the runs exist at once.';

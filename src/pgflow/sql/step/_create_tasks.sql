@@ -1,6 +1,6 @@
 -- Creates the tasks of started steps, each with its message, in the order of step slug and task index. Messages are
 -- inserted here rather than by pgmq.send_batch, which gives a whole batch one delay and would break that order.
-create or replace function pgflow._create_tasks(p_run_ids uuid[], p_step_slugs text[])
+create or replace function pgflow._create_tasks(p_run_ids uuid[], p_step_slugs text[], p_delay int)
 returns void
 language plpgsql
 set search_path to ''
@@ -16,7 +16,7 @@ begin
         with sent as (
           insert into pgmq.%I (vt, message)
           select
-            clock_timestamp() + make_interval(secs => coalesce(s.opt_start_delay, 0)),
+            clock_timestamp() + make_interval(secs => coalesce(s.opt_start_delay, 0) + $4),
             jsonb_build_object(
               'flow_slug', ss.flow_slug, 'run_id', ss.run_id, 'step_slug', ss.step_slug, 'task_index', task_index)
           from unnest($1, $2) as started (run_id, step_slug)
@@ -32,7 +32,8 @@ begin
         from sent
       $sql$,
       pgmq.format_table_name(v_flow_slug, 'q')
-    ) using p_run_ids, p_step_slugs, v_flow_slug;
+    ) using p_run_ids, p_step_slugs, v_flow_slug, p_delay::double precision;
+    perform pgflow._notify('tasks', v_flow_slug);
   end loop;
 end
 $$;

@@ -1,5 +1,5 @@
--- Starts every ready step that has tasks, and creates those.
-create or replace function pgflow._start_ready_steps(p_run_ids uuid[])
+-- Starts every ready step that has tasks, and creates those; p_delay seconds are added to the start delay of each step.
+create or replace function pgflow._start_ready_steps(p_run_ids uuid[], p_delay int default 0)
 returns void
 language plpgsql
 set search_path to ''
@@ -28,7 +28,7 @@ begin
 
   if v_run_ids is not null then
     perform pgflow._emit_events('step:started', v_run_ids, v_step_slugs);
-    perform pgflow._create_tasks(v_run_ids, v_step_slugs);
+    perform pgflow._create_tasks(v_run_ids, v_step_slugs, p_delay);
   end if;
 end
 $$;

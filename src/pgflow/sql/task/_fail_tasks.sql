@@ -1,11 +1,14 @@
 -- Records the failures of a batch of tasks and does what follows: retries, failed runs, skipped steps. The arrays run
--- parallel; an attempt that is NULL isn't compared. Returns the positions, from 1, of the reports that were recorded.
+-- parallel; an attempt that is NULL isn't compared, a final failure isn't retried, a retry delay in seconds stands for
+-- the formula's. Returns the positions, from 1, of the reports that were recorded.
 create or replace function pgflow._fail_tasks(
   p_run_ids uuid[],
   p_step_slugs text[],
   p_task_indexes int[],
   p_error_messages text[],
-  p_attempts int[] default null
+  p_attempts int[] default null,
+  p_final boolean[] default null,
+  p_retry_delays int[] default null
 )
 returns int[]
 language plpgsql
@@ -21,7 +24,9 @@ begin
 
   v_failures := array(
     select failure
-    from pgflow._judge_failures(p_run_ids, p_step_slugs, p_task_indexes, p_error_messages, p_attempts) as failure
+    from pgflow._judge_failures(
+      p_run_ids, p_step_slugs, p_task_indexes, p_error_messages, p_attempts, p_final, p_retry_delays
+    ) as failure
     order by failure."position"
   );
 

@@ -1,16 +1,18 @@
 -- What becomes of each failure report, judged under the locks of runs and tasks:
 --   fail, skip, skip-cascade  the task is exhausted, and its step says what follows
---   retry                     the task goes back to the queue
+--   retry                     the task goes back to the queue, for the delay given or by the formula
 --   run_failed                the run has failed, before or by another report of this batch: the task fails with it
 --   late                      the step doesn't go on: only the message goes
 --   ignored                   the report is for a task that isn't started, or for another attempt
--- Within a batch, a report that fails the run counts before those that don't.
+-- A final report leaves no attempts. Within a batch, a report that fails the run counts before those that don't.
 create or replace function pgflow._judge_failures(
   p_run_ids uuid[],
   p_step_slugs text[],
   p_task_indexes int[],
   p_error_messages text[],
-  p_attempts int[]
+  p_attempts int[],
+  p_final boolean[],
+  p_retry_delays int[]
 )
 returns setof pgflow._failure
 language plpgsql stable
@@ -20,8 +22,10 @@ begin
   return query
     with report as (
       select distinct on (run_id, step_slug, task_index) *
-      from unnest(p_run_ids, p_step_slugs, p_task_indexes, p_error_messages, p_attempts) with ordinality
-        as report (run_id, step_slug, task_index, error_message, attempt, "position")
+      from unnest(
+        p_run_ids, p_step_slugs, p_task_indexes, p_error_messages, p_attempts, p_final, p_retry_delays
+      ) with ordinality
+        as report (run_id, step_slug, task_index, error_message, attempt, final, retry_delay, "position")
       order by run_id, step_slug, task_index, "position"
       limit cardinality(p_run_ids)
     ), judged as (
@@ -31,7 +35,8 @@ begin
             case when r.status = 'failed' or ss.status <> 'started' then 'late' else 'ignored' end
           when r.status = 'failed' then 'run_failed'
           when ss.status <> 'started' then 'late'
-          when t.attempts_count < coalesce(s.opt_max_attempts, f.opt_max_attempts) then 'retry'
+          when not coalesce(report.final, false)
+            and t.attempts_count < coalesce(s.opt_max_attempts, f.opt_max_attempts) then 'retry'
           else s.when_exhausted
         end as verdict
       from report
@@ -58,7 +63,7 @@ begin
         when verdict in ('skip', 'skip-cascade') and "position" <> first_in_step then 'late'
         else verdict
       end,
-      pgflow.calculate_retry_delay(base_delay, attempts_count)
+      greatest(coalesce(retry_delay, pgflow.calculate_retry_delay(base_delay, attempts_count)), 0)
     from ranked;
 end
 $$;

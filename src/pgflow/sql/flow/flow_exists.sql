@@ -1,0 +1,8 @@
+create or replace function pgflow.flow_exists(p_flow_slug text)
+returns boolean
+language sql stable
+set search_path to ''
+as $$
+  select exists (select from pgflow.flows f where f.flow_slug = p_flow_slug);
+$$;
+comment on function pgflow.flow_exists(text) is 'Whether a flow of this slug is registered.';

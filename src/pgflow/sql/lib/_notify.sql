@@ -1,0 +1,12 @@
+-- Tells listeners of a topic, if there are any; equal notifications of one transaction are sent once.
+create or replace function pgflow._notify(p_topic text, p_payload text)
+returns void
+language plpgsql
+set search_path to ''
+as $$
+begin
+  if exists (select from pgflow.listeners l where l.topic = p_topic and l.expires_at > clock_timestamp()) then
+    perform pg_notify('pgflow_' || p_topic, p_payload);
+  end if;
+end
+$$;

@@ -1,0 +1,47 @@
+-- Deletes what ended before p_cutoff, of some flows (NULL: all): at most p_limit workers, runs with all that belongs to
+-- them, and archived messages per flow (NULL: without limit). Runs that go on are kept at any age.
+create or replace function pgflow._prune(
+  p_cutoff timestamptz,
+  p_flow_slugs text[],
+  p_limit int,
+  out deleted_runs int,
+  out deleted_step_states int,
+  out deleted_step_tasks int,
+  out deleted_workers int,
+  out deleted_messages int
+)
+language plpgsql
+set search_path to ''
+as $$
+declare
+  v_run_ids uuid[];
+begin
+  delete from pgflow.workers w
+  where w.worker_id in (
+    select old.worker_id
+    from pgflow.workers old
+    where old.last_heartbeat_at < p_cutoff and (p_flow_slugs is null or old.queue_name = any (p_flow_slugs))
+    limit p_limit
+  );
+  get diagnostics deleted_workers = row_count;
+
+  v_run_ids := array(
+    select r.run_id
+    from pgflow.runs r
+    where (r.completed_at < p_cutoff or r.failed_at < p_cutoff)
+      and (p_flow_slugs is null or r.flow_slug = any (p_flow_slugs))
+    order by r.run_id
+    limit p_limit
+    for update
+  );
+
+  deleted_messages := pgflow._delete_messages(v_run_ids) + pgflow._delete_archived(p_cutoff, p_flow_slugs, p_limit);
+
+  delete from pgflow.step_tasks t where t.run_id = any (v_run_ids);
+  get diagnostics deleted_step_tasks = row_count;
+  delete from pgflow.step_states ss where ss.run_id = any (v_run_ids);
+  get diagnostics deleted_step_states = row_count;
+  delete from pgflow.runs r where r.run_id = any (v_run_ids);
+  get diagnostics deleted_runs = row_count;
+end
+$$;

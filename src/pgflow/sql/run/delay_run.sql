@@ -1,0 +1,22 @@
+create or replace function pgflow.delay_run(p_flow_slug text, p_run_id uuid, p_seconds int)
+returns int
+language plpgsql
+set search_path to ''
+as $$
+declare
+  v_message_ids bigint[];
+begin
+  select array_agg(t.message_id) into v_message_ids
+  from pgflow.step_tasks t
+  where t.run_id = p_run_id and t.flow_slug = p_flow_slug and t.status = 'queued' and t.message_id is not null;
+
+  if v_message_ids is null then
+    return 0;
+  end if;
+
+  perform pgflow.set_vt_batch(
+    p_flow_slug, v_message_ids, array_fill(p_seconds, array[cardinality(v_message_ids)]));
+  return cardinality(v_message_ids);
+end
+$$;
+comment on function pgflow.delay_run(text, uuid, int) is 'Makes the queued tasks of a run visible in so many seconds; returns their number. Call it in the transaction that started the run, or a worker may be faster.';

@@ -1,0 +1,11 @@
+-- Who wants to be told of changes: NOTIFY takes a lock that all commits wait for, so nobody pays for it unasked.
+
+create table if not exists pgflow.listeners (
+  listener_id uuid not null,
+  topic text not null,
+  expires_at timestamptz not null,
+  constraint listeners_pkey primary key (listener_id, topic),
+  constraint listeners_topic_is_valid check (topic in ('runs', 'tasks'))
+) with (fillfactor = 50);
+comment on table pgflow.listeners is 'One row per session and topic it listens to; it counts until it expires.';
+comment on column pgflow.listeners.topic is 'runs: channel pgflow_runs, sent when a run or step changes. tasks: channel pgflow_tasks, sent with the slug of a flow that got tasks.';

@@ -1,0 +1,59 @@
+-- Puts stalled tasks back into their queues, at most three times each; after that marks them as permanently stalled. A
+-- task has stalled when it has been started for longer than its timeout and p_buffer. Tasks that somebody has locked are
+-- left alone. Returns how many were put back, and into how many queues.
+create or replace function pgflow._requeue_stalled(
+  p_buffer interval,
+  out requeued_count int,
+  out queue_count int
+)
+language plpgsql
+set search_path to ''
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+as $$
+declare
+  v_flow_slugs text[];
+  v_message_ids bigint[];
+  v_given_up_flow_slugs text[];
+  v_given_up_message_ids bigint[];
+begin
+  with stalled as (
+    select t.run_id, t.step_slug, t.task_index
+    from pgflow.runs r
+    join pgflow.flows f on f.flow_slug = r.flow_slug
+    join pgflow.step_tasks t on t.run_id = r.run_id
+    join pgflow.steps s on s.flow_slug = t.flow_slug and s.step_slug = t.step_slug
+    where r.status = 'started'
+      and t.status = 'started'
+      and t.permanently_stalled_at is null
+      and t.started_at < pgflow._now() - make_interval(secs => coalesce(s.opt_timeout, f.opt_timeout)) - p_buffer
+    order by t.run_id, t.step_slug, t.task_index
+    for no key update of t skip locked
+  ), changed as (
+    update pgflow.step_tasks t
+    set status = case when t.requeued_count < 3 then 'queued' else t.status end,
+        started_at = case when t.requeued_count < 3 then null else t.started_at end,
+        last_worker_id = case when t.requeued_count < 3 then null else t.last_worker_id end,
+        last_requeued_at = case when t.requeued_count < 3 then pgflow._now() else t.last_requeued_at end,
+        permanently_stalled_at = case when t.requeued_count < 3 then null else pgflow._now() end,
+        requeued_count = t.requeued_count + case when t.requeued_count < 3 then 1 else 0 end
+    from stalled
+    where t.run_id = stalled.run_id and t.step_slug = stalled.step_slug and t.task_index = stalled.task_index
+    returning t.flow_slug, t.message_id, t.status
+  )
+  select
+    array_agg(flow_slug) filter (where status = 'queued'),
+    array_agg(message_id) filter (where status = 'queued'),
+    array_agg(flow_slug) filter (where status = 'started'),
+    array_agg(message_id) filter (where status = 'started')
+  into v_flow_slugs, v_message_ids, v_given_up_flow_slugs, v_given_up_message_ids
+  from changed;
+
+  perform pgflow._set_visibility(
+    v_flow_slugs, v_message_ids, array_fill(0, array[coalesce(cardinality(v_message_ids), 0)]));
+  perform pgflow._archive_messages(v_given_up_flow_slugs, v_given_up_message_ids);
+
+  requeued_count := coalesce(cardinality(v_message_ids), 0);
+  queue_count := cardinality(pgflow._distinct_texts(v_flow_slugs));
+end
+$$;

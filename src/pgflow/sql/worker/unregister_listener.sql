@@ -1,0 +1,8 @@
+create or replace function pgflow.unregister_listener(p_listener_id uuid)
+returns void
+language sql
+set search_path to ''
+as $$
+  delete from pgflow.listeners where listener_id = p_listener_id;
+$$;
+comment on function pgflow.unregister_listener(uuid) is 'Says that a session listens no more.';
