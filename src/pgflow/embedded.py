@@ -74,7 +74,7 @@ def start(directory: Path | None = None) -> EmbeddedServer:
     with _plain_errors(data):
         if url := _answering_url(data, DATABASE):
             return EmbeddedServer(url, data, started=False)
-        programs = programs_for(data)
+        programs = _programs(data)
         with _locked(data):
             _ensure_initialized(data, programs)
             started = _ensure_running(data, programs)
@@ -95,7 +95,7 @@ def stop(directory: Path | None = None) -> bool:
     with _plain_errors(data):
         if not (data / "PG_VERSION").exists():
             return False
-        programs = programs_for(data)
+        programs = _programs(data)
         with _locked(data):
             if not _is_alive(data):
                 return False
@@ -135,7 +135,7 @@ def _locked(data: Path) -> Iterator[None]:
         yield
 
 
-def programs_for(data: Path) -> Path:
+def _programs(data: Path) -> Path:
     """Return the folder of the programs that fit the data, or the newest programs where there are no data."""
     try:
         with warnings.catch_warnings():

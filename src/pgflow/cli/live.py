@@ -18,7 +18,10 @@ from pgflow.serialize import encode
 from pgflow.types import RunRow, StepProgress, StepState
 
 _SIGNS = {"completed": "✔", "failed": "✘", "started": "●", "skipped": "⤼", "created": "·"}
-_SHORTEST_OUTPUT = 200
+_SHOWN_OUTPUT = 200
+_LONGEST_SLUG = 36
+_WIDTH_OF_TIME = 7
+_WIDTH_OF_BAR = 14
 
 
 def watch(run: sync.Run, console: Console, *, timeout: float | None = None) -> None:
@@ -41,13 +44,13 @@ def print_run(run: sync.Run, console: Console) -> None:
     console.print(draw(run.row, run.steps, run.read_progress()))
     if run.output is not None:
         text = encode(run.output).decode()
-        if len(text) > _SHORTEST_OUTPUT:
-            text = text[:_SHORTEST_OUTPUT] + f"… ({len(text):,} characters; --json shows all)"
+        if len(text) > _SHOWN_OUTPUT:
+            text = text[:_SHOWN_OUTPUT] + f"… ({len(text):,} characters; --json shows all)"
         console.print("output", text, markup=False, highlight=False, soft_wrap=True)
 
 
 def draw(run: RunRow, steps: tuple[StepState, ...], progress: dict[str, StepProgress]) -> Group:
-    """Return the picture of a run."""
+    """Return the picture of a run: a line for it, a line for each step, and below what went wrong in which step."""
     head = Text.assemble(
         (run.flow_slug, "bold"),
         "  ",
@@ -59,13 +62,20 @@ def draw(run: RunRow, steps: tuple[StepState, ...], progress: dict[str, StepProg
     )
     table = Table(box=None, show_header=False, padding=(0, 1), expand=False)
     table.add_column(width=1)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column(no_wrap=True)
-    table.add_column(width=14)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=_LONGEST_SLUG)
+    table.add_column(no_wrap=True, min_width=_WIDTH_OF_TIME)
+    if any(_is_counted(step) for step in steps):
+        table.add_column(width=_WIDTH_OF_BAR)
     table.add_column(overflow="fold")
     for step in steps:
         _add_step(table, step, progress.get(step.step_slug))
-    return Group(head, table)
+    troubles = [_trouble(step, progress.get(step.step_slug)) for step in steps]
+    return Group(head, table, *(trouble for trouble in troubles if trouble))
+
+
+def _is_counted(step: StepState) -> bool:
+    """Whether a step has tasks enough for a bar."""
+    return (step.initial_tasks or 0) > 1
 
 
 def _add_step(table: Table, step: StepState, progress: StepProgress | None) -> None:
@@ -74,16 +84,15 @@ def _add_step(table: Table, step: StepState, progress: StepProgress | None) -> N
     done = progress.completed if progress else 0
     end = step.completed_at or step.failed_at or step.skipped_at
     time_taken = duration(step.started_at, end or datetime.now(UTC)) if step.started_at else ""
-    bar: ProgressBar | Text = Text("")
-    if tasks > 1:
-        bar = ProgressBar(total=tasks, completed=done, width=14)
-    table.add_row(
+    cells: list[ProgressBar | Text] = [
         Text(_SIGNS.get(step.status, "?"), style=style),
         Text(step.step_slug, style=style),
         Text(time_taken, style="dim"),
-        bar,
-        _remark(step, progress, done, tasks),
-    )
+    ]
+    if len(table.columns) > len(cells) + 1:
+        bar = ProgressBar(total=tasks, completed=done, width=_WIDTH_OF_BAR)
+        cells.append(bar if _is_counted(step) else Text(""))
+    table.add_row(*cells, _remark(step, progress, done, tasks))
 
 
 def _remark(step: StepState, progress: StepProgress | None, done: int, tasks: int) -> Text:
@@ -94,7 +103,15 @@ def _remark(step: StepState, progress: StepProgress | None, done: int, tasks: in
         parts.append(f"attempt {progress.attempts}")
     if step.skip_reason:
         parts.append(step.skip_reason.replace("_", " "))
-    error = step.error_message or (progress.error_message if progress and step.status == "started" else None)
-    if error:
-        parts.append(error.splitlines()[0][:160])
-    return Text(", ".join(parts), style="dim" if not step.error_message else "red")
+    return Text(", ".join(parts), style="dim")
+
+
+def _trouble(step: StepState, progress: StepProgress | None) -> Text | None:
+    """Return what went wrong in a step, on one line; None where nothing did, or a retry has made good for it."""
+    message = step.error_message or (progress.error_message if progress and step.status == "started" else None)
+    if not message or not message.strip():
+        return None
+    line = "".join(character if character.isprintable() else " " for character in message.strip().splitlines()[0])
+    return Text(
+        f"{step.step_slug}: {line}", style="red" if step.error_message else "dim", no_wrap=True, overflow="ellipsis"
+    )

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 import psycopg
@@ -52,6 +53,9 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a character shows another one
+            stream.reconfigure(errors="replace")
     try:
         app()
     except (PgFlowError, psycopg.Error) as error:

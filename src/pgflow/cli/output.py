@@ -15,8 +15,19 @@ from rich.console import Console
 from pgflow.serialize import encode
 from pgflow.types import RunRow, StepState
 
-results = Console()
-errors = Console(stderr=True)
+_WIDTH_WITHOUT_TERMINAL = 200
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Return a console that is as wide as the terminal, and doesn't cut lines for whoever reads a pipe."""
+    console = Console(stderr=stderr)
+    if not console.is_terminal:
+        console.width = _WIDTH_WITHOUT_TERMINAL
+    return console
+
+
+results = _console()
+errors = _console(stderr=True)
 
 UrlOption = Annotated[
     str | None,
@@ -45,7 +56,7 @@ def _shortest(program: Path) -> str:
 
 def print_json(value: Any) -> None:
     """Write a value as one line of JSON."""
-    typer.echo(encode(value).decode())
+    typer.echo(encode(value))
 
 
 def run_as_json(row: RunRow, steps: tuple[StepState, ...]) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class Context:
         self.logger: logging.LoggerAdapter[logging.Logger] = TaskLogger(task)
         self._task = task
         self._read_flow_input = read_flow_input
-        self._flow_input: asyncio.Task[Json] | None = None
+        self._flow_input: tuple[Json] | None = None
+        self._reading = asyncio.Lock()
         self._stopping = stopping
 
     @property
@@ -50,9 +51,10 @@ class Context:
 
     async def flow_input(self) -> Json:
         """Return the input of the run, read on first use. A `def` handler declares a parameter `flow_input` instead."""
-        if self._flow_input is None:
-            self._flow_input = asyncio.create_task(self._read_flow_input(self._task))
-        return await self._flow_input
+        async with self._reading:
+            if self._flow_input is None:
+                self._flow_input = (await self._read_flow_input(self._task),)
+        return self._flow_input[0]
 
 
 class TaskLogger(logging.LoggerAdapter[logging.Logger]):

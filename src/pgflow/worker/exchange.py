@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from psycopg import Error as DriverError
 
-from pgflow import calls
 from pgflow._async.connection import Database
-from pgflow.calls import Call
 from pgflow.errors import PgFlowError
 from pgflow.types import StartedTask, TaskReport
+from pgflow.worker.fetching import fetch_tasks
+from pgflow.worker.outbox import Outbox, is_passing
+from pgflow.worker.outcome import failed, report
 
 logger = logging.getLogger("pgflow.worker")
 
-_LARGEST_BATCH = 500
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 30.0
+_REST_OF_A_FLOW = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,15 @@ class ExchangeLoop:
     """Reports what has ended and fetches what there is room for, until it is drained.
 
     While one exchange is in flight finished tasks pile up, and the next exchange reports them all. Nothing is fetched
-    beyond `concurrency` tasks. Reports that can't be delivered are kept and delivered again: the attempt they carry
-    makes that harmless.
+    beyond `concurrency` tasks. A flow that can't be fetched from, because it was deleted for example, rests for some
+    seconds while the others go on.
     """
 
     def __init__(
         self,
         database: Database,
         worker_ids: Mapping[str, UUID],
-        execute: Callable[[StartedTask], Awaitable[TaskReport]],
+        execute: Callable[[StartedTask], Coroutine[Any, Any, TaskReport]],
         *,
         concurrency: int,
         poll_interval: PollInterval,
@@ -66,26 +68,34 @@ class ExchangeLoop:
         self._execute = execute
         self._concurrency = concurrency
         self._poll_interval = poll_interval
-        self._running: set[asyncio.Task[None]] = set()
-        self._reports: list[TaskReport] = []
-        self._accepting = dict.fromkeys(worker_ids)
+        self._accepting = set(worker_ids)
+        self._resting_until: dict[str, float] = {}
+        self._running: dict[asyncio.Task[TaskReport], StartedTask] = {}
+        self._outbox = Outbox(database)
+        self._abandoned = False
         self._wake = asyncio.Event()
 
     @property
     def unfinished(self) -> int:
         """Number of tasks that run or aren't reported yet."""
-        return len(self._running) + len(self._reports)
+        return len(self._running) + len(self._outbox)
+
+    def is_fetching(self, flow_slug: str) -> bool:
+        """Whether new tasks of this flow are taken."""
+        return flow_slug in self._accepting
 
     def stop_fetching(self, flow_slug: str | None = None) -> None:
         """Take no new tasks of this flow, or of any; :meth:`run` returns when nothing is left to fetch or report."""
         if flow_slug is None:
             self._accepting.clear()
         else:
-            self._accepting.pop(flow_slug, None)
+            self._accepting.discard(flow_slug)
         self._wake.set()
 
     def abandon(self) -> None:
-        """Cancel the tasks that run. They aren't reported; recovery gives them to somebody else."""
+        """Cancel the tasks that run, and fetch no more. They aren't reported; recovery gives them to somebody else."""
+        self._abandoned = True
+        self.stop_fetching()
         for running in self._running:
             running.cancel()
 
@@ -109,79 +119,57 @@ class ExchangeLoop:
 
     async def _exchange(self) -> bool:
         """Report and fetch once. Returns whether it is worth doing again at once."""
-        reported = await self._deliver()
+        reported = await self._outbox.deliver()
         fetched = await self._fetch()
-        return bool(self._reports) or ((reported or fetched) and self._has_room())
-
-    async def _deliver(self) -> bool:
-        batch = self._reports[:_LARGEST_BATCH]
-        completed = [report for report in batch if report.error_message is None]
-        failed = [report for report in batch if report.error_message is not None]
-        if completed:
-            await self._deliver_some(completed, calls.complete_tasks)
-        if failed:
-            await self._deliver_some(failed, calls.fail_tasks)
-        return bool(batch)
-
-    async def _deliver_some(
-        self, reports: list[TaskReport], call: Callable[[list[TaskReport]], Call[list[int]]]
-    ) -> None:
-        try:
-            await self._database.run(call(reports))
-        except (PgFlowError, DriverError) as error:
-            if _is_passing(error):
-                raise
-            # One report that the database refuses must not hold up the others.
-            for report in reports:
-                await self._deliver_one(report, call)
-        delivered = set(map(id, reports))
-        self._reports = [report for report in self._reports if id(report) not in delivered]
-
-    async def _deliver_one(self, report: TaskReport, call: Callable[[list[TaskReport]], Call[list[int]]]) -> None:
-        try:
-            await self._database.run(call([report]))
-        except (PgFlowError, DriverError) as error:
-            if _is_passing(error):
-                raise
-            logger.error(
-                "the database refuses the report of %s[%d] of run %s: %s",
-                report.step_slug,
-                report.task_index,
-                report.run_id,
-                error,
-            )
-            refused = replace(
-                report, output=None, error_message=f"The database refused the report of this task: {error}"
-            )
-            await self._database.run(calls.fail_tasks([refused]))
+        return bool(self._outbox) or ((reported or fetched) and self._has_room())
 
     async def _fetch(self) -> bool:
-        fetched = 0
-        flow_slugs = list(self._accepting)
-        random.shuffle(flow_slugs)  # nobody is always first
-        for flow_slug in flow_slugs:
+        fetched = False
+        for flow_slug in self._flows_to_ask():
             room = self._concurrency - len(self._running)
-            if room <= 0:
-                break
-            tasks = await self._database.run(calls.fetch_tasks(flow_slug, self._worker_ids[flow_slug], room))
-            for task in tasks:
-                self._start(task)
-            fetched += len(tasks)
-        return fetched > 0
+            if room > 0 and self.is_fetching(flow_slug):
+                fetched |= await self._fetch_from(flow_slug, room)
+        return fetched
+
+    def _flows_to_ask(self) -> list[str]:
+        now = asyncio.get_running_loop().time()
+        flow_slugs = [slug for slug in self._accepting if self._resting_until.get(slug, now) <= now]
+        random.shuffle(flow_slugs)  # nobody is always first
+        return flow_slugs
+
+    async def _fetch_from(self, flow_slug: str, room: int) -> bool:
+        try:
+            fetched = await self._database.run(fetch_tasks(flow_slug, self._worker_ids[flow_slug], room))
+        except (PgFlowError, DriverError) as error:
+            if is_passing(error):
+                raise
+            self._let_rest(flow_slug, error)
+            return False
+        for failure in fetched.unreadable:
+            self._outbox.add(failure)
+        for task in fetched.tasks:
+            self._start(task)
+        return bool(fetched)
+
+    def _let_rest(self, flow_slug: str, error: Exception) -> None:
+        logger.error("can't fetch tasks of flow %s, next try in %g s: %s", flow_slug, _REST_OF_A_FLOW, error)
+        self._resting_until[flow_slug] = asyncio.get_running_loop().time() + _REST_OF_A_FLOW
 
     def _start(self, task: StartedTask) -> None:
-        running = asyncio.create_task(self._work(task), name=f"{task.flow_slug}.{task.step_slug}[{task.task_index}]")
-        self._running.add(running)
+        if self._abandoned:  # while the fetch was in flight
+            return
+        running = asyncio.create_task(self._execute(task), name=f"{task.flow_slug}.{task.step_slug}[{task.task_index}]")
+        self._running[running] = task
         running.add_done_callback(self._settle)
 
-    def _settle(self, running: asyncio.Task[None]) -> None:
-        self._running.discard(running)
-        if not running.cancelled() and (error := running.exception()):
-            logger.error("a task was lost to an error of the worker; recovery returns it", exc_info=error)
+    def _settle(self, running: asyncio.Task[TaskReport]) -> None:
+        task = self._running.pop(running)
+        if not running.cancelled():
+            error = running.exception()
+            self._outbox.add(report(task, failed(error)) if error else running.result())
+        elif not self._abandoned:
+            self._outbox.add(report(task, failed(asyncio.CancelledError("the handler cancelled itself"))))
         self._wake.set()
-
-    async def _work(self, task: StartedTask) -> None:
-        self._reports.append(await self._execute(task))
 
     def _has_room(self) -> bool:
         return bool(self._accepting) and len(self._running) < self._concurrency
@@ -193,11 +181,3 @@ class ExchangeLoop:
                 await self._wake.wait()
         except TimeoutError:
             pass
-
-
-def _is_passing(error: Exception) -> bool:
-    """Whether the same call may succeed later: the connection broke, or the server was busy or shutting down."""
-    if isinstance(error, PgFlowError):
-        return True
-    sqlstate = getattr(error, "sqlstate", None)
-    return sqlstate is None or sqlstate[:2] in ("08", "40", "53", "55", "57", "58")

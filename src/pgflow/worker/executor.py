@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -56,7 +57,7 @@ class Executor:
             return failed(error)  # the handler's own doing
         except HandlerExit as exit_:
             return failed(exit_.error)
-        except (GeneratorExit, asyncio.InvalidStateError):
+        except GeneratorExit:  # Python puts the coroutine away
             raise
         except BaseException as error:
             return failed(error)
@@ -79,8 +80,12 @@ class Executor:
 
     async def _call(self, step: Step, arguments: dict[str, Any]) -> Any:
         if step.is_async:
-            return await step.handler(**arguments)
-        return await self._threads.call(step.handler, arguments)
+            result = await step.handler(**arguments)
+        else:
+            result = await self._threads.call(step.handler, arguments)
+        if inspect.iscoroutine(result):
+            result.close()  # it is refused as no JSON; Python need not warn that nobody awaited it
+        return result
 
     async def _flow_input(self, task: StartedTask) -> Json:
         return await self._client.database.run(calls.get_run_input(task.run_id))

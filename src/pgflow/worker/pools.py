@@ -9,9 +9,13 @@ import queue
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 _numbers = itertools.count(1)
+
+Job: TypeAlias = Callable[[], None]
+Thread: TypeAlias = queue.SimpleQueue[Job | None]
+"""What a thread listens to; None ends it."""
 
 
 class ThreadPool:
@@ -22,49 +26,54 @@ class ThreadPool:
     """
 
     def __init__(self) -> None:
-        self._idle: list[queue.SimpleQueue[Callable[[], None] | None]] = []
+        self._idle: list[Thread] = []
+        self._closed = False
 
     async def call(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """Call the function in a thread and return what it returns. Cancelling abandons the thread."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        work = self._idle.pop() if self._idle else self._start()
+        thread = self._idle.pop() if self._idle else _start_thread()
         context = contextvars.copy_context()
 
-        def run() -> None:
+        def job() -> None:
             try:
                 result = context.run(partial(function, **arguments))
             except BaseException as error:
                 settle = partial(_fail, future, error)
             else:
                 settle = partial(_succeed, future, result)
-            _call_in(loop, settle, partial(self._idle.append, work))
+            try:
+                loop.call_soon_threadsafe(self._release, thread, settle)
+            except RuntimeError:  # the loop has closed: nobody waits any more
+                thread.put(None)
 
-        work.put(run)
+        thread.put(job)
         return await future
 
     def close(self) -> None:
         """Let idle threads end. Those that are abandoned end with their handler."""
+        self._closed = True
         while self._idle:
             self._idle.pop().put(None)
 
-    def _start(self) -> queue.SimpleQueue[Callable[[], None] | None]:
-        work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        threading.Thread(target=_serve, args=(work,), name=f"pgflow-handler-{next(_numbers)}", daemon=True).start()
-        return work
+    def _release(self, thread: Thread, settle: Job) -> None:
+        if self._closed:
+            thread.put(None)
+        else:
+            self._idle.append(thread)
+        settle()
 
 
-def _serve(work: queue.SimpleQueue[Callable[[], None] | None]) -> None:
-    while (run := work.get()) is not None:
-        run()
+def _start_thread() -> Thread:
+    thread: Thread = queue.SimpleQueue()
+    threading.Thread(target=_serve, args=(thread,), name=f"pgflow-handler-{next(_numbers)}", daemon=True).start()
+    return thread
 
 
-def _call_in(loop: asyncio.AbstractEventLoop, *callbacks: Callable[[], None]) -> None:
-    for callback in callbacks:
-        try:
-            loop.call_soon_threadsafe(callback)
-        except RuntimeError:  # the loop has closed: nobody waits any more
-            return
+def _serve(thread: Thread) -> None:
+    while (job := thread.get()) is not None:
+        job()
 
 
 def _succeed(future: asyncio.Future[Any], result: Any) -> None:
@@ -87,4 +96,4 @@ class HandlerExit(Exception):
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
-        super().__init__(str(error))
+        super().__init__(type(error).__name__)
