@@ -69,7 +69,7 @@ def _parts(url: str) -> dict[str, str]:
     What can't be read isn't shown, and neither is the driver's error: both may hold a password.
     """
     try:
-        if not _UNENCODED_PASSWORD.match(url):
+        if "\0" not in url and not _UNENCODED_PASSWORD.match(url):
             return {name: str(value) for name, value in conninfo_to_dict(url).items()}
     except (psycopg.Error, ValueError):
         pass

@@ -23,6 +23,7 @@ Database errors cross as SQLSTATE and constraint names and meet this tree in :fu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -150,6 +151,7 @@ _MISSING_OBJECTS = (
     sqlstate.UndefinedFunction,
     sqlstate.UndefinedColumn,
 )
+_QUEUE_TABLE = re.compile(r"pgmq\.q_(\w+)")
 _REFUSED_VALUES = (
     sqlstate.UntranslatableCharacter,
     sqlstate.InvalidTextRepresentation,
@@ -179,6 +181,10 @@ def translate(error: psycopg.Error) -> Exception:
             return SchemaError(f"{message}; grant the role USAGE on schema pgflow and what it needs inside")
         case sqlstate.ReadOnlySqlTransaction():
             return SchemaError(f"{message}; connect to the primary, in a session that may write")
+        case sqlstate.UndefinedTable() if queue := _QUEUE_TABLE.search(message):
+            return SchemaError(
+                f"{message}: the queue of a flow was dropped; make it anew with `select pgmq.create('{queue[1]}')`"
+            )
         case _ if isinstance(error, _MISSING_OBJECTS):
             return NotInstalled(f"{message}; run `pgflow migrate`")
         case _ if isinstance(error, _REFUSED_VALUES):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.live import Live
 
-from pgflow import PgFlow, Run
+from pgflow import PgFlow, Run, Worker
 from pgflow.cli.live import draw
 from pgflow.cli.output import UrlOption, command_name, duration, errors, results
 from pgflow.database_url import given_url, without_password
@@ -46,11 +46,24 @@ async def _analyse(request: AnalysisRequest, url: str | None) -> Run:
         await worker.start()
         try:
             run = await app.start_flow(analyse_documents, request)
-            await _follow(run)
+            await _follow_while_working(run, worker)
             await run.result()
         finally:
             await worker.stop()
         return run
+
+
+async def _follow_while_working(run: Run, worker: Worker) -> None:
+    """Show the run until it ends. Raises what ends the worker before, without whom nothing would go on."""
+    following = asyncio.create_task(_follow(run))
+    working = asyncio.create_task(worker.wait())
+    try:
+        await asyncio.wait({following, working}, return_when=asyncio.FIRST_COMPLETED)
+        await (following if following.done() else working)
+    finally:
+        following.cancel()
+        working.cancel()
+        await asyncio.gather(following, working, return_exceptions=True)
 
 
 async def _follow(run: Run) -> None:

@@ -62,11 +62,12 @@ def draw(run: RunRow, steps: tuple[StepState, ...], progress: dict[str, StepProg
     )
     table = Table(box=None, show_header=False, padding=(0, 1), expand=False)
     table.add_column(width=1)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=_LONGEST_SLUG)
+    # The only column that may shrink: slugs have no spaces, so they are cut, never wrapped.
+    table.add_column(overflow="ellipsis", max_width=_LONGEST_SLUG)
     table.add_column(no_wrap=True, min_width=_WIDTH_OF_TIME)
     if any(_is_counted(step) for step in steps):
         table.add_column(width=_WIDTH_OF_BAR)
-    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
     for step in steps:
         _add_step(table, step, progress.get(step.step_slug))
     troubles = [_trouble(step, progress.get(step.step_slug)) for step in steps]

@@ -39,7 +39,7 @@ def load_flows(reference: str) -> tuple[Flow, ...]:
         )
     if not flows:
         raise DefinitionError(f"{reference} has no flows; pass them as PgFlow(flows=[…])")
-    return flows
+    return _without_namesakes(flows)
 
 
 def only_named(flows: Iterable[Flow], slugs: Iterable[str]) -> tuple[Flow, ...]:
@@ -54,6 +54,14 @@ def only_named(flows: Iterable[Flow], slugs: Iterable[str]) -> tuple[Flow, ...]:
     return tuple(by_slug[slug] for slug in wanted)
 
 
+def _without_namesakes(flows: Iterable[Flow]) -> tuple[Flow, ...]:
+    by_slug: dict[str, Flow] = {}
+    for flow in flows:
+        if by_slug.setdefault(flow.slug, flow) is not flow:
+            raise DefinitionError(f"two flows are called {flow.slug!r}")
+    return tuple(by_slug.values())
+
+
 def _import(module_name: str) -> object:
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -64,7 +72,7 @@ def _import(module_name: str) -> object:
         raise PgFlowError(f"importing {module_name!r} failed: {error}") from error
     except PgFlowError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PgFlowError(f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
 
 

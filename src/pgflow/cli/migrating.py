@@ -28,7 +28,7 @@ def migrate(
             report = schema.migrate(connection)
     except (psycopg.Error, UnicodeError) as error:
         raise why_not(target, error) from error
-    applied = ", ".join(f"{version:04}" for version in report.applied)
+    applied = ", ".join(migration.label for migration in report.applied)
     results.print(
         f"{describe(target)}: applied {applied}" if applied else f"{describe(target)}: nothing to do",
         markup=False,

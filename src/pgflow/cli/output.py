@@ -65,7 +65,7 @@ def run_as_json(row: RunRow, steps: tuple[StepState, ...]) -> dict[str, Any]:
 
 
 def duration(start: datetime | None, end: datetime | None) -> str:
-    """Return the time between two instants for people: `350 ms`, `12.3 s`, `4 min 5 s`; empty when one is missing."""
+    """Return the time between two instants for people, like `350 ms` or `4 min 5 s`; empty when one is missing."""
     if start is None or end is None:
         return ""
     seconds = (end - start).total_seconds()
@@ -73,4 +73,6 @@ def duration(start: datetime | None, end: datetime | None) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"

@@ -33,7 +33,7 @@ def fetch_tasks(flow_slug: str, worker_id: UUID, limit: int) -> Call[Fetched]:
         fetched = Fetched()
         for row in rows:
             try:
-                fetched.tasks += call.decode([row])
+                fetched.tasks.extend(call.decode([row]))
             except InvalidInput as error:
                 fetched.unreadable.append(_failure(row, error))
         return fetched

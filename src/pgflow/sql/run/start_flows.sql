@@ -7,6 +7,8 @@ create or replace function pgflow.start_flows(
 returns setof pgflow.runs
 language plpgsql
 set search_path to ''
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
 as $$
 declare
   v_run_ids uuid[] := coalesce(p_run_ids, array(select gen_random_uuid() from generate_series(1, cardinality(p_inputs))));

@@ -48,9 +48,17 @@ create table if not exists pgflow.steps (
   constraint when_exhausted_is_valid check (when_exhausted in ('fail', 'skip', 'skip-cascade'))
 );
 comment on table pgflow.steps is 'One row per step of a flow. An option that is NULL is inherited from the flow.';
+comment on column pgflow.steps.step_type is 'single: one task. map: one task per element of the parent''s output, which must be an array, or of the run''s input.';
 comment on column pgflow.steps.step_index is 'Position in the order of definition, from 0; a topological order, since parents come first.';
 comment on column pgflow.steps.deps_count is 'Number of rows in pgflow.deps with this step as the child.';
+comment on column pgflow.steps.opt_max_attempts is 'As in pgflow.flows.';
+comment on column pgflow.steps.opt_base_delay is 'As in pgflow.flows.';
+comment on column pgflow.steps.opt_timeout is 'As in pgflow.flows.';
 comment on column pgflow.steps.opt_start_delay is 'Seconds to hold back the first delivery of each task.';
+comment on column pgflow.steps.required_input_pattern is 'The step only runs if its input contains (@>) this: the run''s input for a root step, else an object of its parents'' outputs by slug.';
+comment on column pgflow.steps.forbidden_input_pattern is 'The step only runs if its input doesn''t contain (@>) this.';
+comment on column pgflow.steps.when_unmet is 'What becomes of a step whose patterns say no. fail: it fails with its run. skip: it is skipped and its children run without it. skip-cascade: everything behind it is skipped too.';
+comment on column pgflow.steps.when_exhausted is 'What becomes of a step with a task that failed and has no attempts left; as in when_unmet.';
 
 create table if not exists pgflow.deps (
   flow_slug text not null,
@@ -64,6 +72,8 @@ create table if not exists pgflow.deps (
   constraint deps_check check (dep_slug <> step_slug)
 );
 comment on table pgflow.deps is 'One row per edge: dep_slug, the parent, must end before step_slug, the child, may start.';
+comment on column pgflow.deps.dep_slug is 'The parent.';
+comment on column pgflow.deps.step_slug is 'The child.';
 
 -- Parents of a step, for its input and its condition; the primary key serves the children of a step.
 create index if not exists deps_by_child on pgflow.deps (flow_slug, step_slug);

@@ -21,6 +21,8 @@ create table if not exists pgflow.runs (
   constraint failed_at_is_after_started_at check (failed_at >= started_at)
 ) with (fillfactor = 80);
 comment on table pgflow.runs is 'One row per execution of a flow.';
+comment on column pgflow.runs.input is 'Any JSON value; an array where a root step is a map.';
+comment on column pgflow.runs.output is 'Once completed: an object with the output of each completed leaf step by slug; NULL if there is none.';
 comment on column pgflow.runs.remaining_steps is 'Steps neither completed nor skipped.';
 
 -- Recovery looks at runs that go on, however many have ended.
@@ -60,9 +62,13 @@ create table if not exists pgflow.step_states (
   constraint skipped_at_is_after_created_at check (skipped_at >= created_at)
 ) with (fillfactor = 80);
 comment on table pgflow.step_states is 'One row per step and run.';
-comment on column pgflow.step_states.initial_tasks is 'Tasks the step gets; NULL while a map waits for its parent.';
+comment on column pgflow.step_states.status is 'created: waits for its parents. started: has tasks to do.';
 comment on column pgflow.step_states.remaining_tasks is 'Tasks not yet completed; NULL before the start and after a skip.';
+comment on column pgflow.step_states.initial_tasks is 'Tasks the step gets; NULL while a map waits for its parent.';
 comment on column pgflow.step_states.remaining_deps is 'Parents neither completed nor plainly skipped.';
+comment on column pgflow.step_states.output is 'Once completed: the output of its task; for a map the array of its tasks'' outputs, in their order.';
+comment on column pgflow.step_states.error_message is 'Why it failed, or why it was skipped after a failure.';
+comment on column pgflow.step_states.skip_reason is 'condition_unmet, handler_failed or dependency_skipped.';
 
 create table if not exists pgflow.step_tasks (
   flow_slug text not null,
@@ -97,7 +103,17 @@ create table if not exists pgflow.step_tasks (
 ) with (fillfactor = 80);
 comment on table pgflow.step_tasks is 'One row per unit of work: one for a single step, one per array element for a map.';
 comment on column pgflow.step_tasks.message_id is 'Message in the queue of the flow; ids repeat across flows.';
+comment on column pgflow.step_tasks.task_index is 'Position in the array of a map, from 0; 0 for a single step.';
+comment on column pgflow.step_tasks.status is 'queued: waits for a worker, maybe for its next attempt.';
 comment on column pgflow.step_tasks.attempts_count is 'How often the task was started; the attempt that a report must name.';
+comment on column pgflow.step_tasks.error_message is 'The last error, which is kept when the task is retried.';
+comment on column pgflow.step_tasks.output is 'What the worker reported.';
+comment on column pgflow.step_tasks.queued_at is 'When the task was created; retries don''t change it.';
+comment on column pgflow.step_tasks.started_at is 'When the current attempt began.';
+comment on column pgflow.step_tasks.last_worker_id is 'Who started it last; NULL once that worker''s row is deleted.';
+comment on column pgflow.step_tasks.requeued_count is 'How often recovery has put it back.';
+comment on column pgflow.step_tasks.last_requeued_at is 'When recovery last put it back.';
+comment on column pgflow.step_tasks.permanently_stalled_at is 'When recovery gave it up; it stays started until pgflow.fail_stalled_tasks() ends it.';
 
 -- From a message that was read to its task.
 create index if not exists step_tasks_by_message on pgflow.step_tasks (flow_slug, message_id);

@@ -45,5 +45,14 @@ begin
 end
 $$;
 comment on type pgflow.step_task_record is 'A task handed to a worker by start_tasks.';
+comment on column pgflow.step_task_record.input is '{} for a single root step; the element for a task of a map; else an object of the completed parents'' outputs by slug.';
+comment on column pgflow.step_task_record.msg_id is 'Its message in the queue of the flow.';
+comment on column pgflow.step_task_record.flow_input is 'The run''s input for a single root step, else NULL.';
 comment on type pgflow.started_task is 'A task handed to a worker by fetch_tasks: with its attempt, which its report must name, and its effective options.';
+comment on column pgflow.started_task.input is 'As in pgflow.step_task_record.';
+comment on column pgflow.started_task.flow_input is 'As in pgflow.step_task_record.';
+comment on column pgflow.started_task.message_id is 'Its message in the queue of the flow.';
+comment on column pgflow.started_task.attempt is 'Number of this attempt, from 1; its report names it.';
+comment on column pgflow.started_task.max_attempts is 'Attempts allowed, the first one included.';
+comment on column pgflow.started_task.timeout is 'Seconds it may run.';
 comment on type pgflow._failure is 'A failure report and what _judge_failures makes of it.';

@@ -24,10 +24,13 @@ begin
   v_violations := pgflow._fail_type_violations(p_run_ids, p_step_slugs, p_task_indexes, p_outputs, p_attempts);
 
   with report as (
-    select distinct on (run_id, step_slug, task_index) *
+    -- With the attempts of the reports of the same task before it: the first that fits counts, a stale one hides none.
+    select *, array_agg(attempt) over (
+        partition by run_id, step_slug, task_index order by "position"
+        rows between unbounded preceding and 1 preceding
+      ) as earlier_attempts
     from unnest(p_run_ids, p_step_slugs, p_task_indexes, p_outputs, p_attempts) with ordinality
       as report (run_id, step_slug, task_index, output, attempt, "position")
-    order by run_id, step_slug, task_index, "position"
     limit cardinality(p_run_ids)
   ), completed as (
     update pgflow.step_tasks t
@@ -43,6 +46,7 @@ begin
       and t.task_index = report.task_index
       and t.status = 'started'
       and t.attempts_count = coalesce(report.attempt, t.attempts_count)
+      and (report.earlier_attempts is null or t.attempts_count <> all (report.earlier_attempts))
     returning report."position"::int, t.run_id, t.step_slug
   )
   select array_agg("position"), array_agg(run_id), array_agg(step_slug)

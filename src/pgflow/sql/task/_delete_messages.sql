@@ -17,7 +17,7 @@ begin
     group by t.flow_slug
     order by t.flow_slug
   loop
-    v_deleted := v_deleted + (select count(*) from pgmq.delete(v_queue.flow_slug, v_queue.message_ids));
+    v_deleted := v_deleted + (select count(*)::int from pgmq.delete(v_queue.flow_slug, v_queue.message_ids));
   end loop;
   return v_deleted;
 end

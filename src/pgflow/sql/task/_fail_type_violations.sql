@@ -59,6 +59,16 @@ begin
     join pgflow.step_tasks t
       on t.run_id = report.run_id and t.step_slug = report.step_slug and t.task_index = report.task_index
       and t.status = 'started' and t.attempts_count = coalesce(report.attempt, t.attempts_count)
+    where not exists (
+      select
+      from unnest(p_run_ids, p_step_slugs, p_task_indexes, p_attempts) with ordinality
+        as earlier (run_id, step_slug, task_index, attempt, "position")
+      where earlier.run_id = report.run_id
+        and earlier.step_slug = report.step_slug
+        and earlier.task_index = report.task_index
+        and earlier."position" < report."position"
+        and t.attempts_count = coalesce(earlier.attempt, t.attempts_count)
+    )
     order by report.run_id, report."position", child.step_index
   ), failed as (
     update pgflow.step_tasks t

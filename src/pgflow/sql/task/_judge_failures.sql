@@ -21,12 +21,11 @@ as $$
 begin
   return query
     with report as (
-      select distinct on (run_id, step_slug, task_index) *
+      select *
       from unnest(
         p_run_ids, p_step_slugs, p_task_indexes, p_error_messages, p_attempts, p_final, p_retry_delays
       ) with ordinality
         as report (run_id, step_slug, task_index, error_message, attempt, final, retry_delay, "position")
-      order by run_id, step_slug, task_index, "position"
       limit cardinality(p_run_ids)
     ), judged as (
       select report.*, t.flow_slug, t.message_id, t.attempts_count, coalesce(s.opt_base_delay, f.opt_base_delay) as base_delay,
@@ -46,14 +45,19 @@ begin
         on t.run_id = report.run_id and t.step_slug = report.step_slug and t.task_index = report.task_index
       join pgflow.flows f on f.flow_slug = t.flow_slug
       join pgflow.steps s on s.flow_slug = t.flow_slug and s.step_slug = t.step_slug
-    ), ranked as (
-      select judged.*,
-        first_value(judged."position") over (
-          partition by run_id order by (verdict = 'fail') desc, judged."position") as first_in_run,
-        bool_or(verdict = 'fail') over (partition by run_id) as run_fails,
-        first_value(judged."position") over (
-          partition by run_id, step_slug order by (verdict in ('skip', 'skip-cascade')) desc, judged."position") as first_in_step
+    ), chosen as (
+      -- One report per task: a report for an earlier attempt must not hide the one for the present.
+      select distinct on (run_id, step_slug, task_index) *
       from judged
+      order by run_id, step_slug, task_index, verdict in ('late', 'ignored'), "position"
+    ), ranked as (
+      select chosen.*,
+        first_value(chosen."position") over (
+          partition by run_id order by (verdict = 'fail') desc, chosen."position") as first_in_run,
+        bool_or(verdict = 'fail') over (partition by run_id) as run_fails,
+        first_value(chosen."position") over (
+          partition by run_id, step_slug order by (verdict in ('skip', 'skip-cascade')) desc, chosen."position") as first_in_step
+      from chosen
     )
     select
       "position"::int, flow_slug, run_id, step_slug, task_index, message_id, error_message,

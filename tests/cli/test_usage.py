@@ -1,0 +1,66 @@
+"""Help, versions, and what is no command."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import pytest
+
+from pgflow.cli.main import _exit_code
+from pgflow.errors import ConnectionLost, FlowNotFound, NotInstalled, PgFlowError, TooNew
+
+COMMANDS = ["demo", "migrate", "compile", "worker", "start", "run", "server"]
+WITHIN_SERVER = ["server status", "server url", "server psql", "server stop"]
+
+
+def test_the_version_is_told(pgflow):
+    assert pgflow("--version").output == f"pgflow {version('pgflow-py')}\n"
+
+
+@pytest.mark.parametrize("help_option", ["--help", "-h"])
+def test_help_lists_the_commands(pgflow, help_option):
+    ended = pgflow(help_option)
+    assert ended.code == 0
+    assert [command for command in COMMANDS if command not in ended.output] == []
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *WITHIN_SERVER])
+def test_every_command_has_help(pgflow, command):
+    ended = pgflow(*command.split(), "--help")
+    assert ended.code == 0
+    assert "Usage: " in ended.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "start",
+        "run",
+        "start a b",
+        "start a --nonsense",
+        "start a --timeout x",
+        "start a --input",
+        "migrate a",
+        "server nonsense",
+    ],
+)
+def test_what_is_no_usage_ends_with_2(pgflow, line):
+    ended = pgflow(*line.split())
+    assert (ended.code, ended.output) == (2, "")
+    assert "Error" in ended.errors
+
+
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(run_process, compiled):
+    ended = run_process("--debug", "start", "unknown")
+    assert ended.code == 2
+    assert "Traceback (most recent call last)" in ended.errors
+    assert ended.errors.splitlines()[-1].startswith("pgflow: flow 'unknown' is not in the database")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ConnectionLost("x"), 3), (NotInstalled(), 3), (TooNew("x"), 3), (FlowNotFound("x"), 2), (PgFlowError("x"), 2)],
+)
+def test_errors_have_exit_codes(error, code):
+    assert _exit_code(error) == code

@@ -1,0 +1,376 @@
+"""What the engine does, as a pure state machine over one clock, written from the contract.
+
+A call is a method with the name of the SQL function. Batches are judged as the engine documents it: of several reports
+of one task the first that names its attempt counts; a report that fails its run comes before all others of that run;
+then every other report is recorded, and only then do the runs in which a step ended move on, once each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from model.definition import Flow
+from model.records import Completion, Event, Failure, Queue, Refused, Run, StartedTask, State, Task
+from model.rules import check_inputs, initial_tasks, known, task_input, unmet, waiting_maps
+from model.values import SQL_NULL, Json, Value, as_json, type_name
+
+REQUEUES = 3
+STALLED_AFTER = 30
+VISIBLE_AFTER_TIMEOUT = 2
+
+Report = TypeVar("Report", Completion, Failure)
+
+
+class Model:
+    """Runs, queues and events; `now` is the clock."""
+
+    def __init__(self, flows: Iterable[Flow], workers: Iterable[UUID]) -> None:
+        self.now = 0
+        self.flows = {flow.slug: flow for flow in flows}
+        self.workers = set(workers)
+        self.runs: dict[UUID, Run] = {}
+        self.queues = {slug: Queue() for slug in self.flows}
+        self.events: list[Event] = []
+
+    # Starting runs
+
+    def start_flows(self, flow_slug: str, inputs: Sequence[tuple[UUID, Value]]) -> list[UUID]:
+        flow = self.flows[flow_slug]
+        check_inputs(flow, [value for _, value in inputs])
+        started = [self._new_run(flow, run_id, value) for run_id, value in inputs]
+        self.runs.update((run.run_id, run) for run in started)
+        for run in started:
+            self._emit_run(run, "started", "input", "remaining_steps", "started_at")
+        self._settle(started)
+        return [run.run_id for run in started]
+
+    def _new_run(self, flow: Flow, run_id: UUID, value: Json) -> Run:
+        states = {step.slug: State(len(step.parents), initial_tasks(step, value), self.now) for step in flow.steps}
+        return Run(run_id, flow, value, self.now, len(flow.steps), states)
+
+    # Working tasks
+
+    def start_tasks(self, flow_slug: str, message_ids: Iterable[int], worker_id: UUID) -> list[StartedTask]:
+        claimed = [
+            (run, key, task)
+            for run in self.runs.values()
+            for key, task in run.tasks.items()
+            if run.flow.slug == flow_slug and task.message_id in set(message_ids)
+            if run.status == "started" and run.states[key[0]].status == "started" and task.status == "queued"
+        ]
+        if claimed and worker_id not in self.workers:
+            raise Refused("23503", "step_tasks_last_worker_id_fkey")
+        return [self._start_task(run, key, task, worker_id) for run, key, task in claimed]
+
+    def _start_task(self, run: Run, key: tuple[str, int], task: Task, worker_id: UUID) -> StartedTask:
+        slug, index = key
+        step = run.flow.step(slug)
+        task.status, task.started_at, task.last_worker_id = "started", self.now, worker_id
+        task.attempts_count += 1
+        self._queue(run).delay(task.message_id, run.flow.timeout_of(step) + VISIBLE_AFTER_TIMEOUT)
+        flow_input = SQL_NULL if step.is_map or step.parents else run.input
+        return StartedTask(run.run_id, slug, index, task.message_id, task_input(run, step, index), flow_input)
+
+    def complete_tasks(self, reports: Sequence[Completion]) -> list[int]:
+        """Return the positions, from 1, of the reports that counted."""
+        counting = self._counting(reports)
+        counted = []
+        for position, report in counting.items():
+            if self._goes_on(report) and self._violates_type(report):
+                self._fail_by_type(report)
+                counted.append(position)
+
+        ended: dict[UUID, list[str]] = {}
+        for position, report in counting.items():
+            if self._goes_on(report):
+                self._complete_task(report)
+                counted.append(position)
+                if self.runs[report.run_id].states[report.step_slug].remaining_tasks == 0:
+                    ended.setdefault(report.run_id, []).append(report.step_slug)
+
+        for run_id, slugs in ended.items():
+            for slug in sorted(slugs):
+                self._complete_step(self.runs[run_id], slug)
+        self._archive_late(reports)
+        self._settle([self.runs[run_id] for run_id in ended])
+        return sorted(counted)
+
+    def fail_tasks(self, reports: Sequence[Failure]) -> list[int]:
+        """Return the positions, from 1, of the reports that counted."""
+        counting = self._counting(reports)
+        counted = []
+        for position, report in counting.items():
+            if self._goes_on(report) and self._outcome(report) == "fail":
+                self._fail_task(report)
+                self._fail_run(self.runs[report.run_id], report.step_slug, report.error_message)
+                counted.append(position)
+
+        skipping: dict[tuple[UUID, str], Failure] = {}
+        for position, report in counting.items():
+            run, state, _ = self._found(report)
+            if position in counted:
+                continue
+            if run.status == "failed":
+                self._fail_task(report)
+            elif state.status == "started" and self._outcome(report) == "retry":
+                self._retry_task(report)
+            elif state.status == "started" and (report.run_id, report.step_slug) not in skipping:
+                self._fail_task(report)
+                skipping[report.run_id, report.step_slug] = report
+            else:
+                continue
+            counted.append(position)
+
+        self._skip_exhausted(list(skipping.values()))
+        self._archive_late(reports)
+        self._settle([self.runs[run_id] for run_id in dict.fromkeys(run_id for run_id, _ in skipping)])
+        return sorted(counted)
+
+    def requeue_stalled_tasks(self) -> int:
+        stalled = [
+            (run, task)
+            for run in self.runs.values()
+            for (slug, _), task in run.tasks.items()
+            if run.status == "started" and task.status == "started" and task.permanently_stalled_at is None
+            if known(task.started_at) < self.now - run.flow.timeout_of(run.flow.step(slug)) - STALLED_AFTER
+        ]
+        requeued = [(run, task) for run, task in stalled if task.requeued_count < REQUEUES]
+        given_up = [(run, task) for run, task in stalled if task.requeued_count >= REQUEUES]
+        for run, task in requeued:
+            task.status, task.started_at, task.last_worker_id = "queued", None, None
+            task.requeued_count, task.last_requeued_at = task.requeued_count + 1, self.now
+            self._queue(run).delay(task.message_id, 0)
+        for run, task in given_up:
+            task.permanently_stalled_at = self.now
+            self._queue(run).archive(task.message_id)
+        return len(requeued)
+
+    # Building blocks
+
+    def start_ready_steps(self, run_id: UUID) -> None:
+        self._start_ready_steps([self.runs[run_id]])
+
+    def cascade_complete_taskless_steps(self, run_id: UUID) -> int:
+        completed = 0
+        while wave := self._complete_taskless_steps(self.runs[run_id]):
+            completed += wave
+        return completed
+
+    def cascade_resolve_conditions(self, run_id: UUID) -> bool:
+        self._resolve_conditions(self.runs[run_id])
+        return self.runs[run_id].status != "failed"
+
+    def maybe_complete_run(self, run_id: UUID) -> None:
+        run = self.runs[run_id]
+        if run.status == "started" and run.remaining_steps == 0:
+            outputs = {
+                step.slug: as_json(run.states[step.slug].output)
+                for step in run.flow.steps
+                if run.states[step.slug].status == "completed" and not run.flow.children(step.slug)
+            }
+            run.status, run.completed_at, run.output = "completed", self.now, outputs or SQL_NULL
+            self._emit_run(run, "completed", "output", "completed_at")
+
+    def cascade_force_skip_steps(self, run_id: UUID, slug: str, reason: str) -> int:
+        return self._force_skip(self.runs[run_id], [slug], reason)
+
+    # The settle sequence
+
+    def _settle(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            self._resolve_conditions(run)
+            while self._complete_taskless_steps(run):
+                self._resolve_conditions(run)
+        self._start_ready_steps(runs)
+        for run in runs:
+            self.maybe_complete_run(run.run_id)
+
+    def _resolve_conditions(self, run: Run) -> None:
+        while True:
+            if failing := unmet(run, "fail"):
+                self._fail_run(run, failing[0], "Condition not met")
+            skipping = unmet(run, "skip")
+            for slug in skipping:
+                self._skip_step(run, slug, "condition_unmet")
+                self._release_children(run, slug)
+            self._force_skip(run, unmet(run, "skip-cascade"), "condition_unmet")
+            if not skipping:
+                return
+
+    def _complete_taskless_steps(self, run: Run) -> int:
+        wave = [slug for slug, state in run.ready().items() if state.initial_tasks == 0]
+        for slug in wave:
+            state = run.states[slug]
+            state.status, state.started_at, state.completed_at = "completed", self.now, self.now
+            state.remaining_tasks, state.output = 0, [] if run.flow.step(slug).is_map else SQL_NULL
+            run.remaining_steps -= 1
+            self._release_children(run, slug)
+            details = ("output", "completed_at", "started_at", "remaining_tasks", "remaining_deps")
+            self._emit_step(run, slug, *details)
+        return len(wave)
+
+    def _start_ready_steps(self, runs: Sequence[Run]) -> None:
+        starting = [(slug, run) for run in runs for slug, state in run.ready().items() if state.initial_tasks]
+        for slug, run in sorted(starting, key=lambda start: (start[0], start[1].run_id)):
+            state = run.states[slug]
+            state.status, state.started_at, state.remaining_tasks = "started", self.now, state.initial_tasks
+            self._emit_step(run, slug, "started_at", "remaining_tasks", "remaining_deps")
+            for index in range(known(state.initial_tasks)):
+                message = {
+                    "flow_slug": run.flow.slug,
+                    "run_id": str(run.run_id),
+                    "step_slug": slug,
+                    "task_index": index,
+                }
+                message_id = self._queue(run).send(message, run.flow.step(slug).start_delay or 0)
+                run.tasks[slug, index] = Task(message_id, self.now)
+
+    # How steps and runs end
+
+    def _complete_step(self, run: Run, slug: str) -> None:
+        state, tasks = run.states[slug], run.tasks_of(slug)
+        is_map = run.flow.step(slug).is_map
+        state.status, state.completed_at = "completed", self.now
+        state.output = [as_json(task.output) for task in tasks] if is_map else tasks[0].output
+        run.remaining_steps -= 1
+        self._release_children(run, slug)
+        self._emit_step(run, slug, "output", "completed_at")
+
+    def _skip_step(self, run: Run, slug: str, reason: str, error: str | None = None) -> None:
+        state = run.states[slug]
+        state.status, state.skip_reason, state.skipped_at, state.remaining_tasks = "skipped", reason, self.now, None
+        state.error_message = error
+        run.remaining_steps -= 1
+        self._archive_active(run, slug)
+        details = ("flow_slug", "skip_reason", "skipped_at")
+        self._emit_step(run, slug, *details, *(("error_message",) if reason == "handler_failed" else ()))
+
+    def _force_skip(self, run: Run, slugs: list[str], reason: str) -> int:
+        newly = [s for s in run.flow.downstream(slugs) if run.states[s].status in ("created", "started")]
+        for slug in newly:
+            self._skip_step(run, slug, reason if slug in slugs else "dependency_skipped")
+        return len(newly)
+
+    def _skip_exhausted(self, reports: Sequence[Failure]) -> None:
+        for report in reports:
+            self._skip_step(self.runs[report.run_id], report.step_slug, "handler_failed", report.error_message)
+        for report in reports:
+            run = self.runs[report.run_id]
+            if run.flow.step(report.step_slug).when_exhausted == "skip-cascade":
+                self._force_skip(run, [report.step_slug], "dependency_skipped")
+            else:
+                self._release_children(run, report.step_slug)
+
+    def _fail_run(self, run: Run, slug: str, error: str | None) -> None:
+        state = run.states[slug]
+        state.status, state.failed_at, state.error_message = "failed", self.now, error
+        run.status, run.failed_at = "failed", self.now
+        self._emit_step(run, slug, "error_message", "failed_at")
+        self._emit_run(run, "failed", "failed_at", error_message=error)
+        for started in run.states:
+            self._archive_active(run, started)
+
+    def _release_children(self, run: Run, slug: str) -> None:
+        parent = run.states[slug]
+        for step in run.flow.children(slug):
+            child = run.states[step.slug]
+            child.remaining_deps -= 1
+            if step.is_map and (parent.status == "skipped" or parent.initial_tasks == 0):
+                child.initial_tasks = 0
+            elif step.is_map and child.initial_tasks is None:
+                child.initial_tasks = (
+                    parent.initial_tasks if run.flow.step(slug).is_map else len(as_json(parent.output))
+                )
+
+    # How tasks end
+
+    def _complete_task(self, report: Completion) -> None:
+        run, state, task = self._found(report)
+        task.status, task.completed_at, task.output = "completed", self.now, report.output
+        state.remaining_tasks = known(state.remaining_tasks) - 1
+        self._queue(run).archive(task.message_id)
+
+    def _fail_task(self, report: Failure) -> None:
+        run, _, task = self._found(report)
+        task.status, task.failed_at, task.error_message = "failed", self.now, report.error_message
+        self._queue(run).archive(task.message_id)
+
+    def _retry_task(self, report: Failure) -> None:
+        run, _, task = self._found(report)
+        task.status, task.started_at, task.error_message = "queued", None, report.error_message
+        delay = run.flow.base_delay_of(run.flow.step(report.step_slug)) * 2**task.attempts_count
+        self._queue(run).delay(task.message_id, delay if report.retry_delay is None else report.retry_delay)
+
+    def _violates_type(self, report: Completion) -> bool:
+        run, _, _ = self._found(report)
+        is_single = not run.flow.step(report.step_slug).is_map
+        return is_single and type_name(report.output) != "array" and bool(waiting_maps(run, report.step_slug))
+
+    def _fail_by_type(self, report: Completion) -> None:
+        run, _, task = self._found(report)
+        kind, child = type_name(report.output), waiting_maps(run, report.step_slug)[0]
+        task.status, task.failed_at, task.output = "failed", self.now, report.output
+        task.error_message = f"[TYPE_VIOLATION] Produced {kind} instead of array"
+        expects = f"Map step {child} expects array input but dependency {report.step_slug} produced {kind}"
+        self._fail_run(run, report.step_slug, f"[TYPE_VIOLATION] {expects}")
+        self._queue(run).archive(task.message_id)
+
+    # Reports
+
+    def _counting(self, reports: Sequence[Report]) -> dict[int, Report]:
+        """Return by position the first report of each started task that names its attempt, or none."""
+        counting: dict[tuple[UUID, str, int], tuple[int, Report]] = {}
+        for position, report in enumerate(reports, 1):
+            if self._is_known(report):
+                task = self._found(report)[2]
+                if task.status == "started" and report.attempt in (None, task.attempts_count):
+                    counting.setdefault((report.run_id, report.step_slug, report.task_index), (position, report))
+        return dict(counting.values())
+
+    def _is_known(self, report: Report) -> bool:
+        run = self.runs.get(report.run_id)
+        return run is not None and (report.step_slug, report.task_index) in run.tasks
+
+    def _found(self, report: Report) -> tuple[Run, State, Task]:
+        run = self.runs[report.run_id]
+        return run, run.states[report.step_slug], run.tasks[report.step_slug, report.task_index]
+
+    def _goes_on(self, report: Report) -> bool:
+        run, state, task = self._found(report)
+        return (run.status, state.status, task.status) == ("started", "started", "started")
+
+    def _outcome(self, report: Failure) -> str:
+        run, _, task = self._found(report)
+        step = run.flow.step(report.step_slug)
+        attempts_left = task.attempts_count < run.flow.max_attempts_of(step) and not report.final
+        return "retry" if attempts_left else step.when_exhausted
+
+    def _archive_late(self, reports: Sequence[Report]) -> None:
+        for report in filter(self._is_known, reports):
+            run, state, task = self._found(report)
+            if state.status != "started":
+                self._queue(run).archive(task.message_id)
+
+    # Messages and events
+
+    def _queue(self, run: Run) -> Queue:
+        return self.queues[run.flow.slug]
+
+    def _archive_active(self, run: Run, slug: str) -> None:
+        for task in run.tasks_of(slug):
+            if task.status in ("queued", "started"):
+                self._queue(run).archive(task.message_id)
+
+    def _emit_run(self, run: Run, status: str, *keys: str, **more: Json) -> None:
+        name = f"run:{status}"
+        fixed = {"event_type": name, "run_id": str(run.run_id), "flow_slug": run.flow.slug, "status": status}
+        self.events.append(Event(name, {**fixed, **{key: as_json(getattr(run, key)) for key in keys}, **more}))
+
+    def _emit_step(self, run: Run, slug: str, *keys: str) -> None:
+        status = run.states[slug].status
+        fixed = {"event_type": f"step:{status}", "run_id": str(run.run_id), "step_slug": slug, "status": status}
+        columns = {"flow_slug": run.flow.slug, **vars(run.states[slug])}
+        more = {key: as_json(columns[key]) for key in keys}
+        self.events.append(Event(f"step:{slug}:{status}", {**fixed, **more}))

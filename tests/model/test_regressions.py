@@ -1,0 +1,52 @@
+"""Calls in which the engine once did something else than the model, each as a test of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from model.comparison import Comparison
+from model.definition import Flow, Step
+from model.records import Completion, Failure
+from sql.engine import record_events
+
+
+@pytest.fixture
+def recorded(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    record_events(connection)
+    return connection
+
+
+@pytest.fixture
+def both(recorded: psycopg.Connection[Any]) -> Comparison:
+    """A flow whose one task is in its second attempt."""
+    both = Comparison(recorded, Flow("flow", (Step("a"), Step("b", ("a",), is_map=True)), max_attempts=3))
+    run_id = both.start_flow("flow")
+    both.start_all("flow")
+    both.fail_task(run_id, "a")
+    both.start_all("flow")
+    return both
+
+
+def test_a_stale_report_in_a_batch_does_not_hide_the_output_of_the_current_attempt(both: Comparison) -> None:
+    [run_id] = both.model.runs
+    both.complete_tasks([Completion(run_id, "a", 0, ["stale"], 1), Completion(run_id, "a", 0, ["current"], 2)])
+
+
+def test_a_stale_report_in_a_batch_does_not_hide_the_failure_of_the_current_attempt(both: Comparison) -> None:
+    [run_id] = both.model.runs
+    both.fail_tasks([Failure(run_id, "a", 0, "stale", 1), Failure(run_id, "a", 0, "current", 2)])
+
+
+def test_the_first_of_two_reports_counts_also_where_the_second_has_the_wrong_type(both: Comparison) -> None:
+    [run_id] = both.model.runs
+    both.complete_tasks([Completion(run_id, "a", 0, ["first"]), Completion(run_id, "a", 0, "second")])
+
+
+@pytest.mark.parametrize("attempts", [(None, 2), (2, None)])
+@pytest.mark.parametrize("outputs", [(["first"], ["second"]), (["first"], "second")])
+def test_of_reports_with_and_without_attempt_the_first_counts(both: Comparison, attempts: Any, outputs: Any) -> None:
+    [run_id] = both.model.runs
+    both.complete_tasks([Completion(run_id, "a", 0, *report) for report in zip(outputs, attempts, strict=True)])

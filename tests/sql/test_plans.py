@@ -1,0 +1,241 @@
+"""What the hot calls touch: never a whole table, and only as many rows and statements as the batch asks for.
+
+Counted by PostgreSQL itself, in one transaction, on tables that are empty, large and unknown to the planner, or large
+and analyzed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import pytest
+
+from servers import Server
+from sql.engine import WORKER, Connection, connect, define, register, rows, start
+
+Counts: TypeAlias = Counter[tuple[str, str]]
+"""Numbers by table and kind: scans and rows read, rows written."""
+
+Call: TypeAlias = Callable[[Connection, int], None]
+"""One of the hot calls, with a batch of so many tasks or runs."""
+
+RUNS = 3000
+ENDED = 1000
+BATCH = 25
+GROWING = {"runs", "step_states", "step_tasks", "q_flow", "a_flow"}
+
+# Each item has a run, two steps and up to two tasks, which a dozen statements visit.
+ROWS_PER_ITEM = 20
+
+
+@pytest.fixture(scope="module", params=["empty", "never_analyzed", "analyzed"])
+def filled_url(server: Server, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The superuser's URL of a database with many runs or none; statistics stay as they are here."""
+    name = server.create_database(template)
+    with connect(server.url(name), autocommit=True) as connection:
+        define(connection, "a", "b < a")
+        define(connection, "m*", flow="big")
+        register(connection)
+        for table in ("pgflow.runs", "pgflow.step_states", "pgflow.step_tasks", "pgmq.q_flow", "pgmq.a_flow"):
+            connection.execute(f"alter table {table} set (autovacuum_enabled = off)")
+        if request.param != "empty":
+            start_runs(connection, RUNS)
+            finish_tasks(connection, ENDED)
+        if request.param == "analyzed":
+            connection.execute("vacuum analyze")
+    yield server.url(name, "postgres")
+    server.drop_database(name)
+
+
+@pytest.fixture
+def session(filled_url: str) -> Iterator[Connection]:
+    """A new session, which has planned nothing yet, in a transaction that counts calls and is rolled back."""
+    with connect(filled_url) as connection:
+        connection.execute("set track_functions to 'all'")
+        connection.commit()
+        connection.execute("create temp table mine (like pgflow.step_tasks) on commit drop")
+        yield connection
+        connection.rollback()
+
+
+# The hot calls; each leaves the tasks it has started in the table `mine`
+
+
+def start_runs(connection: Connection, count: int) -> None:
+    query = "select count(*) from pgflow.start_flows('flow', array_fill('{}'::jsonb, array[%s::int]))"
+    connection.execute(query, (count,))
+
+
+def fetch(connection: Connection, count: int, flow: str = "flow") -> None:
+    connection.execute("select count(*) from pgflow.fetch_tasks(%s, %s, %s)", (flow, WORKER, count))
+
+
+def choose(connection: Connection, count: int) -> None:
+    """Put started tasks of step a or m, those behind which nothing has happened yet, into the table `mine`."""
+    connection.execute("truncate mine")
+    chosen = connection.execute(
+        "insert into mine select * from pgflow.step_tasks where status = 'started' and step_slug in ('a', 'm')"
+        " order by message_id limit %s",
+        (count,),
+    )
+    assert chosen.rowcount == count
+
+
+def complete(connection: Connection, count: int) -> None:
+    connection.execute("""
+        select pgflow.complete_tasks(
+          array_agg(run_id), array_agg(step_slug), array_agg(task_index), array_agg('1'::jsonb),
+          array_agg(attempts_count))
+        from mine
+    """)
+
+
+def fail(connection: Connection, count: int) -> None:
+    connection.execute("""
+        select pgflow.fail_tasks(
+          array_agg(run_id), array_agg(step_slug), array_agg(task_index), array_agg('boom'::text),
+          array_agg(attempts_count))
+        from mine
+    """)
+
+
+def finish_tasks(connection: Connection, count: int) -> None:
+    """Start and complete so many tasks."""
+    connection.execute(
+        """
+        select pgflow.complete_tasks(
+          array_agg(run_id), array_agg(step_slug), array_agg(task_index), array_agg('1'::jsonb), array_agg(attempt))
+        from pgflow.fetch_tasks('flow', %s, %s)
+    """,
+        (WORKER, count),
+    )
+
+
+CALLS: dict[str, Call] = {
+    "start_flows": start_runs,
+    "fetch_tasks": fetch,
+    "complete_tasks": complete,
+    "fail_tasks": fail,
+}
+
+
+def prepare(connection: Connection, call: Call, count: int) -> None:
+    """Bring about what a call with a batch of this size needs."""
+    if call is not start_runs:
+        start_runs(connection, count)
+    if call in (complete, fail):
+        # Tasks of step b may come first.
+        fetch(connection, 4 * count)
+        choose(connection, count)
+
+
+# What PostgreSQL counts
+
+
+def touched(connection: Connection) -> Counts:
+    """Return what this transaction has read and written so far."""
+    found = rows(
+        connection,
+        """
+        select
+          relname,
+          coalesce(seq_scan, 0) as seq_scan, coalesce(seq_tup_read, 0) as seq_tup_read,
+          coalesce(idx_scan, 0) as idx_scan, coalesce(idx_tup_fetch, 0) as idx_tup_fetch,
+          n_tup_ins + n_tup_upd + n_tup_del as written
+        from pg_stat_xact_user_tables
+        where schemaname in ('pgflow', 'pgmq')
+    """,
+    )
+    return Counter({(row["relname"], kind): row[kind] for row in found for kind in row if kind != "relname"})
+
+
+def functions_called(connection: Connection) -> Counter[str]:
+    """Return how often each function with statements of its own was called in this transaction."""
+    found = rows(
+        connection,
+        """
+        select s.funcname, s.calls
+        from pg_stat_xact_user_functions s
+        join pg_proc p on p.oid = s.funcid
+        join pg_language l on l.oid = p.prolang
+        where s.schemaname = 'pgflow' and l.lanname = 'plpgsql'
+    """,
+    )
+    return Counter({row["funcname"]: row["calls"] for row in found})
+
+
+def cost(connection: Connection, call: Call, count: int) -> Counts:
+    before = touched(connection)
+    call(connection, count)
+    return touched(connection) - before
+
+
+def cost_once_planned(connection: Connection, call: Call, count: int) -> Counts:
+    """Return what a call touches after another one: planning looks at the ends of indexes, once."""
+    prepare(connection, call, count)
+    call(connection, count)
+    prepare(connection, call, count)
+    return cost(connection, call, count)
+
+
+# Tests
+
+
+@pytest.mark.parametrize("count", [1, BATCH, 100])
+@pytest.mark.parametrize("name", CALLS)
+def test_no_table_that_grows_is_read_from_end_to_end(session: Connection, name: str, count: int) -> None:
+    prepare(session, CALLS[name], count)
+    scanned = {
+        table for (table, kind), scans in cost(session, CALLS[name], count).items() if kind == "seq_scan" and scans
+    }
+    assert scanned & GROWING == set()
+
+
+def test_starting_one_run_reads_no_table_from_end_to_end(session: Connection) -> None:
+    def start_one(connection: Connection, count: int) -> None:
+        start(connection, {})
+
+    scanned = {table for (table, kind), scans in cost(session, start_one, 1).items() if kind == "seq_scan" and scans}
+    assert scanned & GROWING == set()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_rows_and_index_scans_are_bounded_by_the_batch(session: Connection, name: str) -> None:
+    counts = cost_once_planned(session, CALLS[name], BATCH)
+    assert {what: count for what, count in counts.items() if count > ROWS_PER_ITEM * BATCH} == {}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_number_of_statements_does_not_depend_on_the_size_of_the_batch(session: Connection, name: str) -> None:
+    called = []
+    for count in (1, BATCH, 4 * BATCH):
+        prepare(session, CALLS[name], count)
+        before = functions_called(session)
+        CALLS[name](session, count)
+        called.append(functions_called(session) - before)
+    assert called[0]
+    assert called[1:] == [called[0], called[0]]
+
+
+@pytest.mark.parametrize("name", ["fetch_tasks", "complete_tasks", "fail_tasks"])
+def test_a_task_of_a_map_costs_the_same_whatever_the_size_of_the_map(session: Connection, name: str) -> None:
+    assert cost_of_one_task(session, name, 10) == cost_of_one_task(session, name, 5000)
+
+
+def cost_of_one_task(connection: Connection, name: str, size: int) -> Counts:
+    """Return what a call for one task of a map of this size touches, after one for another task of it."""
+    with connection.transaction(force_rollback=True):
+        start(connection, list(range(size)), "big")
+        for _ in range(2):
+            counts = cost_of_next_task(connection, name)
+    return counts
+
+
+def cost_of_next_task(connection: Connection, name: str) -> Counts:
+    if name == "fetch_tasks":
+        return cost(connection, lambda session, count: fetch(session, count, "big"), 1)
+    fetch(connection, 1, "big")
+    choose(connection, 1)
+    return cost(connection, CALLS[name], 1)
