@@ -58,7 +58,7 @@ def die_before_the_report() -> None:
             die()
         return await deliver(outbox)
 
-    Outbox.deliver = dying  # type: ignore[method-assign]
+    Outbox.deliver = dying  # type: ignore[method-assign, assignment]
 
 
 def die_after_the_report() -> None:
@@ -70,7 +70,7 @@ def die_after_the_report() -> None:
             die()
         return False
 
-    Outbox.deliver = dying  # type: ignore[method-assign]
+    Outbox.deliver = dying  # type: ignore[method-assign, assignment]
 
 
 def die_after_the_fetch() -> None:

@@ -1,8 +1,9 @@
 """What the engine does, as a pure state machine over one clock, written from the contract.
 
 A call is a method with the name of the SQL function. Batches are judged as the engine documents it: of several reports
-of one task the first that names its attempt counts; a report that fails its run comes before all others of that run;
-then every other report is recorded, and only then do the runs in which a step ended move on, once each.
+of one task the first that names its attempt, or none, counts; late reports come first, then one that fails its run
+comes before all others of that run; then the others are recorded, retries before skips, and only then do the runs in
+which a step ended move on, once each.
 """
 
 from __future__ import annotations
@@ -100,6 +101,8 @@ class Model:
     def fail_tasks(self, reports: Sequence[Failure]) -> list[int]:
         """Return the positions, from 1, of the reports that counted."""
         counting = self._counting(reports)
+        # Judged as found: in a run that goes on, a report for a step that has ended is late.
+        late = {p for p, r in counting.items() if self.runs[r.run_id].status != "failed" and not self._goes_on(r)}
         counted = []
         for position, report in counting.items():
             if self._goes_on(report) and self._outcome(report) == "fail":
@@ -109,14 +112,13 @@ class Model:
 
         skipping: dict[tuple[UUID, str], Failure] = {}
         for position, report in counting.items():
-            run, state, _ = self._found(report)
-            if position in counted:
+            if position in late or position in counted:
                 continue
-            if run.status == "failed":
+            if self.runs[report.run_id].status == "failed":
                 self._fail_task(report)
-            elif state.status == "started" and self._outcome(report) == "retry":
+            elif self._outcome(report) == "retry":
                 self._retry_task(report)
-            elif state.status == "started" and (report.run_id, report.step_slug) not in skipping:
+            elif (report.run_id, report.step_slug) not in skipping:
                 self._fail_task(report)
                 skipping[report.run_id, report.step_slug] = report
             else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import strategies as st
 
 from model.definition import Flow, Step
-from model.model import Model
+from model.model import STALLED_AFTER, Model
 from model.records import Completion, Failure, Run
 from model.values import SQL_NULL, Json, Value
 
@@ -111,6 +113,17 @@ def fitting_outputs(draw: st.DrawFn, run: Run, slug: str) -> Value:
     return draw(st.sampled_from([*ARRAYS * 3, *SCALARS, SQL_NULL]))
 
 
+def pauses(model: Model) -> st.SearchStrategy[int]:
+    """Draw seconds to let go by: none, many, or so many that a started task is about to stall or just has."""
+    stalling = [
+        task.started_at + run.flow.timeout_of(run.flow.step(slug)) + STALLED_AFTER - model.now
+        for run in model.runs.values()
+        for (slug, _), task in run.tasks.items()
+        if task.status == "started" and task.started_at is not None
+    ]
+    return st.sampled_from([0, 1000, *(max(left + more, 0) for left in stalling for more in (0, 1))])
+
+
 @st.composite
 def completions(draw: st.DrawFn, model: Model, max_size: int = 5) -> list[Completion]:
     """Draw the reports of one batch."""
@@ -132,20 +145,20 @@ def failures(draw: st.DrawFn, model: Model, max_size: int = 5) -> list[Failure]:
 
 
 @st.composite
-def _batches(draw: st.DrawFn, model: Model, max_size: int) -> list[tuple[Run, str, int, int | None]]:
+def _batches(draw: st.DrawFn, model: Model, max_size: int) -> Sequence[tuple[Run, str, int, int | None]]:
     """Draw tasks, some of them several times, with attempts, some of which are stale, or without."""
+    started = [
+        (run, slug, index, task.attempts_count)
+        for run in model.runs.values()
+        for (slug, index), task in run.tasks.items()
+        if task.status == "started"
+    ]
+    if draw(st.booleans()):
+        return draw(st.permutations(started))[: 2 * max_size]
     batch: list[tuple[Run, str, int, int | None]] = []
     for run, slug, index, attempt in draw(st.lists(addresses(model), min_size=1, max_size=max_size)):
         stale = max(attempt - 1, 0)
-        attempts: list[list[int | None]] = [
-            [attempt],
-            [attempt],
-            [None],
-            [stale],
-            [stale, attempt],
-            [stale, None],
-            [None, attempt],
-            [attempt] * 2,
-        ]
-        batch.extend((run, slug, index, named) for named in draw(st.sampled_from(attempts)))
+        named: list[list[int | None]] = [[attempt], [attempt], [None], [stale]]
+        twice: list[list[int | None]] = [[stale, attempt], [stale, None], [None, attempt], [attempt, attempt]]
+        batch.extend((run, slug, index, name) for name in draw(st.sampled_from([*named, *twice])))
     return batch

@@ -111,9 +111,9 @@ class Calls(RuleBasedStateMachine):
         self.both.fail_tasks(data.draw(strategies.failures(self.both.model)))
 
     @has_runs
-    @rule(seconds=st.sampled_from([0, 1, 31, 32, 41, 91, 1000]))
-    def requeue_stalled_tasks(self, seconds: int) -> None:
-        self.both.requeue_stalled_tasks(after_seconds=seconds)
+    @rule(data=st.data())
+    def requeue_stalled_tasks(self, data: st.DataObject) -> None:
+        self.both.requeue_stalled_tasks(after_seconds=data.draw(strategies.pauses(self.both.model)))
 
     @has_runs
     @rule(times=st.integers(1, 4))

@@ -10,7 +10,9 @@ import pytest
 from model.comparison import Comparison
 from model.definition import Flow, Step
 from model.records import Completion, Failure
-from sql.engine import record_events
+from sql.engine import connect, define, fetch, record_events, start, value
+
+PRUNE = "select deleted_workers from pgflow.prune_data_older_than(interval '1 hour', null)"
 
 
 @pytest.fixture
@@ -50,3 +52,16 @@ def test_the_first_of_two_reports_counts_also_where_the_second_has_the_wrong_typ
 def test_of_reports_with_and_without_attempt_the_first_counts(both: Comparison, attempts: Any, outputs: Any) -> None:
     [run_id] = both.model.runs
     both.complete_tasks([Completion(run_id, "a", 0, *report) for report in zip(outputs, attempts, strict=True)])
+
+
+def test_pruning_leaves_a_worker_to_the_next_time_while_somebody_holds_one_of_its_tasks(database_url: str) -> None:
+    with connect(database_url, autocommit=True) as observer, connect(database_url, autocommit=True) as holder:
+        define(observer, "a")
+        start(observer)
+        fetch(observer)
+        observer.execute("update pgflow.workers set last_heartbeat_at = now() - interval '1 day'")
+        observer.execute("set lock_timeout = '20 s'")
+        with holder.transaction():
+            holder.execute("select from pgflow.step_tasks for update")
+            assert value(observer, PRUNE) == 0
+        assert value(observer, PRUNE) == 1

@@ -64,7 +64,7 @@ async def test_the_input_of_the_run_is_read_once() -> None:
         return [reads]
 
     context = make_context(read)
-    assert await asyncio.gather(context.flow_input(), context.flow_input()) == [[1], [1]]
+    assert [*await asyncio.gather(context.flow_input(), context.flow_input())] == [[1], [1]]
     assert await context.flow_input() == [1]
     assert reads == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime
 
 import pytest
 
@@ -38,7 +39,7 @@ def fetches(url: str) -> int:
 
 async def heartbeats(url: str) -> None:
     """Let the worker live for so many heartbeats."""
-    seen = set()
+    seen: set[datetime] = set()
 
     def are_enough() -> bool:
         seen.update(row["last_heartbeat_at"] for row in query(url, "select last_heartbeat_at from pgflow.workers"))

@@ -120,6 +120,7 @@
 -- Deleting what is old
 \ir task/_delete_messages.sql
 \ir task/_delete_archived.sql
+\ir worker/_delete_workers.sql
 \ir run/_prune.sql
 \ir run/prune_data_older_than.sql
 

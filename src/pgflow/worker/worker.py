@@ -87,20 +87,8 @@ class Worker:
 
         Raises FlowShapeMismatch, a SchemaError or ConnectionLost; nothing runs then.
         """
-        if self.state is not WorkerState.CREATED:
-            raise RuntimeError(f"a worker starts once; this one is {self.state}")
-        self.state = WorkerState.STARTING
-        await self._client.open()
-        for flow in self._flows.values():
-            status = await self._client.ensure_compiled(flow)
-            logger.info("flow %s: %s", flow.slug, status)
-        await self._register()
-        self._heartbeats.start()
-        self._recovery.start()
-        self._loop_task = asyncio.create_task(self._exchange.run(), name="pgflow-exchange")
-        self._loop_task.add_done_callback(_tell_of_breakdown)
-        self.state = WorkerState.RUNNING
-        logger.info("worker runs: %s", ", ".join(self._flows))
+        await self._prepare()
+        self._begin()
 
     async def wait(self) -> None:
         """Wait until the worker has been asked to stop and has nothing left to do. Raises what its loop raised."""
@@ -148,19 +136,37 @@ class Worker:
 
         `timeout` is that of :meth:`stop`. Raises what :meth:`start` raises, and what broke the worker's loop.
         """
-        await self.start()
-        assert self._loop_task is not None
+        await self._prepare()
         loop = asyncio.get_running_loop()
         try:
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._on_signal)
-            await _end_of(self._loop_task, unless=self._stopping)
+            await _end_of(self._begin(), unless=self._stopping)
         finally:
             try:
                 await self.stop(timeout)
             finally:
                 for number in _SIGNALS:
                     loop.remove_signal_handler(number)
+
+    async def _prepare(self) -> None:
+        if self.state is not WorkerState.CREATED:
+            raise RuntimeError(f"a worker starts once; this one is {self.state}")
+        self.state = WorkerState.STARTING
+        await self._client.open()
+        for flow in self._flows.values():
+            status = await self._client.ensure_compiled(flow)
+            logger.info("flow %s: %s", flow.slug, status)
+        await self._register()
+
+    def _begin(self) -> asyncio.Task[None]:
+        self._heartbeats.start()
+        self._recovery.start()
+        self._loop_task = asyncio.create_task(self._exchange.run(), name="pgflow-exchange")
+        self._loop_task.add_done_callback(_tell_of_breakdown)
+        self.state = WorkerState.RUNNING
+        logger.info("worker runs: %s", ", ".join(self._flows))
+        return self._loop_task
 
     def _on_signal(self) -> None:
         if self._stopping.is_set():

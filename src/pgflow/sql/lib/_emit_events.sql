@@ -1,4 +1,5 @@
--- Wakes listeners, and builds the payloads of one kind of event from the rows as they are now, and emits them in the order of the arrays.
+-- Wakes listeners, builds the payloads of one kind of event from the rows as they are now, and emits them in the order of
+-- the arrays.
 -- p_event_type is run:started, …, step:skipped; p_step_slugs runs parallel to p_run_ids for step events.
 create or replace function pgflow._emit_events(p_event_type text, p_run_ids uuid[], p_step_slugs text[] default null)
 returns void
@@ -14,18 +15,24 @@ begin
   end if;
 
   if p_step_slugs is null then
-    perform pgflow._emit_event(pgflow._run_event(p_event_type, r), p_event_type, 'pgflow:run:' || r.run_id)
+    perform pgflow._emit_event(
+      pgflow._run_event(p_event_type, found.run), p_event_type, 'pgflow:run:' || changed.run_id)
     from unnest(p_run_ids) with ordinality as changed (run_id, "position")
-    join pgflow.runs r on r.run_id = changed.run_id
+    cross join lateral (select r as run from pgflow.runs r where r.run_id = changed.run_id offset 0) as found
     order by changed."position";
   else
     perform pgflow._emit_event(
-      pgflow._step_event(p_event_type, ss),
-      'step:' || ss.step_slug || ':' || ss.status,
-      'pgflow:run:' || ss.run_id
+      pgflow._step_event(p_event_type, found.state),
+      'step:' || changed.step_slug || ':' || (found.state).status,
+      'pgflow:run:' || changed.run_id
     )
     from unnest(p_run_ids, p_step_slugs) with ordinality as changed (run_id, step_slug, "position")
-    join pgflow.step_states ss on ss.run_id = changed.run_id and ss.step_slug = changed.step_slug
+    cross join lateral (
+      select ss as state
+      from pgflow.step_states ss
+      where ss.run_id = changed.run_id and ss.step_slug = changed.step_slug
+      offset 0
+    ) as found
     order by changed."position";
   end if;
 end

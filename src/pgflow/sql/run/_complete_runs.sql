@@ -18,7 +18,14 @@ begin
             and ss.status = 'completed'
             and not exists (select from pgflow.deps d where d.flow_slug = ss.flow_slug and d.dep_slug = ss.step_slug)
         )
-    where r.run_id = any (p_run_ids) and r.status = 'started' and r.remaining_steps = 0
+    from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as advancing
+    cross join lateral (
+      select run.ctid as row_id
+      from pgflow.runs run
+      where run.run_id = advancing.run_id and run.status = 'started' and run.remaining_steps = 0
+      offset 0
+    ) as done
+    where r.ctid = done.row_id
     returning r.run_id
   )
   select array_agg(run_id order by run_id) into v_completed from completed;

@@ -10,6 +10,9 @@ begin
   from (
     select run_id, count(*) as step_count from unnest(p_run_ids) as run_id group by run_id limit cardinality(p_run_ids)
   ) as ended
-  where r.run_id = ended.run_id;
+  cross join lateral (
+    select run.ctid as row_id from pgflow.runs run where run.run_id = ended.run_id offset 0
+  ) as found
+  where r.ctid = found.row_id;
 end
 $$;

@@ -6,6 +6,10 @@ language plpgsql
 set search_path to ''
 as $$
 begin
-  perform from pgflow.runs r where r.run_id = any (p_run_ids) order by r.run_id for no key update;
+  perform
+  from (select distinct run_id from unnest(p_run_ids) as run_id order by run_id) as wanted
+  cross join lateral (
+    select from pgflow.runs r where r.run_id = wanted.run_id offset 0 for no key update
+  ) as locked;
 end
 $$;

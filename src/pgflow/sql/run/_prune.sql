@@ -16,6 +16,9 @@ as $$
 declare
   v_run_ids uuid[];
 begin
+  -- One at a time: two would want each other's rows.
+  perform pg_advisory_xact_lock(2, 0);
+
   v_run_ids := array(
     select r.run_id
     from pgflow.runs r
@@ -35,14 +38,7 @@ begin
   delete from pgflow.runs r where r.run_id = any (v_run_ids);
   get diagnostics deleted_runs = row_count;
 
-  -- Last, because their tasks forget them: tasks are locked after runs, and most of them are gone by now.
-  delete from pgflow.workers w
-  where w.worker_id in (
-    select old.worker_id
-    from pgflow.workers old
-    where old.last_heartbeat_at < p_cutoff and (p_flow_slugs is null or old.queue_name = any (p_flow_slugs))
-    limit p_limit
-  );
-  get diagnostics deleted_workers = row_count;
+  -- Last, when most of their tasks are gone.
+  deleted_workers := pgflow._delete_workers(p_cutoff, p_flow_slugs, p_limit);
 end
 $$;

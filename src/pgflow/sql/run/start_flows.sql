@@ -26,7 +26,7 @@ begin
   return query
     select r.*
     from unnest(v_run_ids) with ordinality as new (run_id, "position")
-    join pgflow.runs r on r.run_id = new.run_id
+    cross join lateral (select run.* from pgflow.runs run where run.run_id = new.run_id offset 0) as r
     order by new."position";
 end
 $$;

@@ -15,15 +15,22 @@ begin
         completed_at = greatest(pgflow._now(), ss.created_at),
         remaining_tasks = 0,
         output = case when s.step_type = 'map' then '[]'::jsonb end
-    from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as advancing, pgflow.runs r, pgflow.steps s
-    where ss.run_id = advancing.run_id
-      and ss.status = 'created'
-      and ss.remaining_deps = 0
-      and ss.initial_tasks = 0
-      and r.run_id = advancing.run_id
-      and r.status = 'started'
-      and s.flow_slug = ss.flow_slug
-      and s.step_slug = ss.step_slug
+    from (
+      select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)
+    ) as advancing
+    cross join lateral (
+      select state.ctid as row_id, state.flow_slug, state.step_slug
+      from pgflow.runs r, pgflow.step_states state
+      where r.run_id = advancing.run_id
+        and r.status = 'started'
+        and state.run_id = advancing.run_id
+        and state.status = 'created'
+        and state.remaining_deps = 0
+        and state.initial_tasks = 0
+      offset 0
+    ) as ready
+    join pgflow.steps s on s.flow_slug = ready.flow_slug and s.step_slug = ready.step_slug
+    where ss.ctid = ready.row_id
     returning ss.run_id, ss.step_slug, s.step_index
   )
   select array_agg(run_id order by step_index, run_id), array_agg(step_slug order by step_index, run_id)

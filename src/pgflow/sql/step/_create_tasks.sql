@@ -20,10 +20,14 @@ begin
             jsonb_build_object(
               'flow_slug', ss.flow_slug, 'run_id', ss.run_id, 'step_slug', ss.step_slug, 'task_index', task_index)
           from unnest($1, $2) as started (run_id, step_slug)
-          join pgflow.step_states ss on ss.run_id = started.run_id and ss.step_slug = started.step_slug
+          cross join lateral (
+            select state.*
+            from pgflow.step_states state
+            where state.run_id = started.run_id and state.step_slug = started.step_slug and state.flow_slug = $3
+            offset 0
+          ) as ss
           join pgflow.steps s on s.flow_slug = ss.flow_slug and s.step_slug = ss.step_slug
           cross join generate_series(0, ss.initial_tasks - 1) as task_index
-          where ss.flow_slug = $3
           order by ss.step_slug, ss.run_id, task_index
           returning msg_id, message
         )

@@ -22,12 +22,24 @@ begin
     from (
       select * from unnest(p_run_ids, p_step_slugs) as parent (run_id, step_slug) limit cardinality(p_run_ids)
     ) as parent
-    join pgflow.step_states ss on ss.run_id = parent.run_id and ss.step_slug = parent.step_slug
+    cross join lateral (
+      select state.*
+      from pgflow.step_states state
+      where state.run_id = parent.run_id and state.step_slug = parent.step_slug
+      offset 0
+    ) as ss
     join pgflow.steps p on p.flow_slug = ss.flow_slug and p.step_slug = ss.step_slug
     join pgflow.deps d on d.flow_slug = ss.flow_slug and d.dep_slug = ss.step_slug
     join pgflow.steps c on c.flow_slug = d.flow_slug and c.step_slug = d.step_slug
     group by ss.run_id, d.step_slug
+    limit cardinality(p_run_ids) + 2147483647::bigint  -- no limit: each parent may have many children
   ) as ended
-  where child.run_id = ended.run_id and child.step_slug = ended.step_slug;
+  cross join lateral (
+    select state.ctid as row_id
+    from pgflow.step_states state
+    where state.run_id = ended.run_id and state.step_slug = ended.step_slug
+    offset 0
+  ) as found
+  where child.ctid = found.row_id;
 end
 $$;

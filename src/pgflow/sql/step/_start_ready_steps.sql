@@ -13,13 +13,21 @@ begin
     set status = 'started',
         started_at = greatest(pgflow._now(), ss.created_at),
         remaining_tasks = ss.initial_tasks
-    from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as advancing, pgflow.runs r
-    where ss.run_id = advancing.run_id
-      and ss.status = 'created'
-      and ss.remaining_deps = 0
-      and ss.initial_tasks > 0
-      and r.run_id = advancing.run_id
-      and r.status = 'started'
+    from (
+      select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)
+    ) as advancing
+    cross join lateral (
+      select state.ctid as row_id
+      from pgflow.runs r, pgflow.step_states state
+      where r.run_id = advancing.run_id
+        and r.status = 'started'
+        and state.run_id = advancing.run_id
+        and state.status = 'created'
+        and state.remaining_deps = 0
+        and state.initial_tasks > 0
+      offset 0
+    ) as ready
+    where ss.ctid = ready.row_id
     returning ss.run_id, ss.step_slug
   )
   select array_agg(run_id order by step_slug, run_id), array_agg(step_slug order by step_slug, run_id)

@@ -7,21 +7,26 @@ set search_path to ''
 as $$
 begin
   return query
-    select ss.run_id, ss.step_slug, s.step_index, s.when_unmet
+    select ready.run_id, ready.step_slug, s.step_index, s.when_unmet
     from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as advancing
-    join pgflow.runs r on r.run_id = advancing.run_id
-    join pgflow.step_states ss on ss.run_id = r.run_id
-    join pgflow.steps s on s.flow_slug = ss.flow_slug and s.step_slug = ss.step_slug
+    cross join lateral (
+      select state.run_id, state.flow_slug, state.step_slug, r.input
+      from pgflow.runs r, pgflow.step_states state
+      where r.run_id = advancing.run_id
+        and r.status = 'started'
+        and state.run_id = advancing.run_id
+        and state.status = 'created'
+        and state.remaining_deps = 0
+      offset 0
+    ) as ready
+    join pgflow.steps s on s.flow_slug = ready.flow_slug and s.step_slug = ready.step_slug
     cross join lateral (
       select case
-        when s.deps_count = 0 then r.input
-        else pgflow._dependency_outputs(ss.run_id, ss.flow_slug, ss.step_slug)
+        when s.deps_count = 0 then ready.input
+        else pgflow._dependency_outputs(ready.run_id, ready.flow_slug, ready.step_slug)
       end
     ) as tested (document)
-    where r.status = 'started'
-      and ss.status = 'created'
-      and ss.remaining_deps = 0
-      and (s.required_input_pattern is not null or s.forbidden_input_pattern is not null)
+    where (s.required_input_pattern is not null or s.forbidden_input_pattern is not null)
       and not (
         coalesce(tested.document @> s.required_input_pattern, true)
         and not coalesce(tested.document @> s.forbidden_input_pattern, false)

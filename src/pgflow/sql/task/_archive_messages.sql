@@ -17,7 +17,7 @@ begin
     -- pgmq deletes in no particular order; whoever else changes visibility does it in the order of ids.
     if cardinality(v_queue.message_ids) > 1 then
       execute format(
-        'select from pgmq.%I where msg_id = any ($1) order by msg_id for update',
+        'select from unnest($1) as id cross join lateral (select from pgmq.%I where msg_id = id offset 0 for update) as locked',
         pgmq.format_table_name(v_queue.flow_slug, 'q')
       ) using v_queue.message_ids;
     end if;

@@ -9,18 +9,22 @@ declare
   v_flow_slugs text[];
   v_message_ids bigint[];
 begin
-  select array_agg(t.flow_slug), array_agg(t.message_id)
+  select array_agg(task.flow_slug), array_agg(task.message_id)
   into v_flow_slugs, v_message_ids
   from (
     select *
     from unnest(p_run_ids, p_step_slugs, p_task_indexes) as report (run_id, step_slug, task_index)
-    limit cardinality(p_run_ids)
   ) as report
-  join pgflow.runs r on r.run_id = report.run_id and r.status <> 'failed'
-  join pgflow.step_states ss on ss.run_id = report.run_id and ss.step_slug = report.step_slug
-  join pgflow.step_tasks t
-    on t.run_id = report.run_id and t.step_slug = report.step_slug and t.task_index = report.task_index
-  where t.status = 'completed' or ss.status <> 'started';
+  cross join lateral (
+    select t.flow_slug, t.message_id
+    from pgflow.runs r, pgflow.step_states ss, pgflow.step_tasks t
+    where r.run_id = report.run_id
+      and ss.run_id = report.run_id and ss.step_slug = report.step_slug
+      and t.run_id = report.run_id and t.step_slug = report.step_slug and t.task_index = report.task_index
+      and r.status <> 'failed'
+      and (t.status = 'completed' or ss.status <> 'started')
+    offset 0
+  ) as task;
 
   if v_message_ids is not null then
     perform pgflow._archive_messages(v_flow_slugs, v_message_ids);

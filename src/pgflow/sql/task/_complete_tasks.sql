@@ -21,6 +21,7 @@ declare
   v_step_slugs text[];
 begin
   perform pgflow._lock_runs(p_run_ids);
+  perform pgflow._lock_tasks(p_run_ids, p_step_slugs, p_task_indexes);
   v_violations := pgflow._fail_type_violations(p_run_ids, p_step_slugs, p_task_indexes, p_outputs, p_attempts);
 
   with report as (
@@ -38,15 +39,23 @@ begin
         completed_at = greatest(pgflow._now(), t.started_at, t.queued_at),
         output = report.output
     from report
-    join pgflow.runs r on r.run_id = report.run_id and r.status = 'started'
-    join pgflow.step_states ss
-      on ss.run_id = report.run_id and ss.step_slug = report.step_slug and ss.status = 'started'
-    where t.run_id = report.run_id
-      and t.step_slug = report.step_slug
-      and t.task_index = report.task_index
-      and t.status = 'started'
-      and t.attempts_count = coalesce(report.attempt, t.attempts_count)
-      and (report.earlier_attempts is null or t.attempts_count <> all (report.earlier_attempts))
+    cross join lateral (
+      select task.ctid as row_id
+      from pgflow.runs r, pgflow.step_states ss, pgflow.step_tasks task
+      where r.run_id = report.run_id
+        and r.status = 'started'
+        and ss.run_id = report.run_id
+        and ss.step_slug = report.step_slug
+        and ss.status = 'started'
+        and task.run_id = report.run_id
+        and task.step_slug = report.step_slug
+        and task.task_index = report.task_index
+        and task.status = 'started'
+        and task.attempts_count = coalesce(report.attempt, task.attempts_count)
+        and (report.earlier_attempts is null or task.attempts_count <> all (report.earlier_attempts))
+      offset 0
+    ) as found
+    where t.ctid = found.row_id
     returning report."position"::int, t.run_id, t.step_slug
   )
   select array_agg("position"), array_agg(run_id), array_agg(step_slug)

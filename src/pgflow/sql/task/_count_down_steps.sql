@@ -23,11 +23,15 @@ begin
           when ss.remaining_tasks = counted.task_count then greatest(pgflow._now(), ss.started_at)
         end,
         output = case when ss.remaining_tasks = counted.task_count then pgflow._collect_output(s, ss.run_id) end
-    from counted, pgflow.steps s
-    where ss.run_id = counted.run_id
-      and ss.step_slug = counted.step_slug
-      and s.flow_slug = ss.flow_slug
-      and s.step_slug = ss.step_slug
+    from counted
+    cross join lateral (
+      select state.ctid as row_id, state.flow_slug
+      from pgflow.step_states state
+      where state.run_id = counted.run_id and state.step_slug = counted.step_slug
+      offset 0
+    ) as found
+    join pgflow.steps s on s.flow_slug = found.flow_slug and s.step_slug = counted.step_slug
+    where ss.ctid = found.row_id
     returning ss.run_id, ss.step_slug, ss.status
   )
   select array_agg(run_id order by run_id, step_slug), array_agg(step_slug order by run_id, step_slug)

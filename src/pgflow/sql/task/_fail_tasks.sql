@@ -38,9 +38,15 @@ begin
   from (
     select * from unnest(v_failures) as failure where verdict not in ('late', 'ignored') limit cardinality(v_failures)
   ) as failure
-  where t.run_id = failure.run_id
-    and t.step_slug = failure.step_slug
-    and t.task_index = failure.task_index;
+  cross join lateral (
+    select task.ctid as row_id
+    from pgflow.step_tasks task
+    where task.run_id = failure.run_id
+      and task.step_slug = failure.step_slug
+      and task.task_index = failure.task_index
+    offset 0
+  ) as found
+  where t.ctid = found.row_id;
 
   perform pgflow._apply_failures(v_failures);
 

@@ -29,7 +29,7 @@ begin
       where jsonb_typeof(output) is distinct from 'array'
       limit cardinality(p_run_ids)
     ) as report
-    join pgflow.runs r on r.run_id = report.run_id
+    cross join lateral (select run.flow_slug from pgflow.runs run where run.run_id = report.run_id offset 0) as r
     join pgflow.deps d on d.flow_slug = r.flow_slug and d.dep_slug = report.step_slug
     join pgflow.steps child on child.flow_slug = d.flow_slug and child.step_slug = d.step_slug
     where child.step_type = 'map'

@@ -31,18 +31,22 @@ begin
       select report.*, t.flow_slug, t.message_id, t.attempts_count, coalesce(s.opt_base_delay, f.opt_base_delay) as base_delay,
         case
           when t.status <> 'started' or t.attempts_count <> coalesce(report.attempt, t.attempts_count) then
-            case when r.status = 'failed' or ss.status <> 'started' then 'late' else 'ignored' end
-          when r.status = 'failed' then 'run_failed'
-          when ss.status <> 'started' then 'late'
+            case when t.run_status = 'failed' or t.step_status <> 'started' then 'late' else 'ignored' end
+          when t.run_status = 'failed' then 'run_failed'
+          when t.step_status <> 'started' then 'late'
           when not coalesce(report.final, false)
             and t.attempts_count < coalesce(s.opt_max_attempts, f.opt_max_attempts) then 'retry'
           else s.when_exhausted
         end as verdict
       from report
-      join pgflow.runs r on r.run_id = report.run_id
-      join pgflow.step_states ss on ss.run_id = report.run_id and ss.step_slug = report.step_slug
-      join pgflow.step_tasks t
-        on t.run_id = report.run_id and t.step_slug = report.step_slug and t.task_index = report.task_index
+      cross join lateral (
+        select r.status as run_status, ss.status as step_status, task.*
+        from pgflow.runs r, pgflow.step_states ss, pgflow.step_tasks task
+        where r.run_id = report.run_id
+          and ss.run_id = report.run_id and ss.step_slug = report.step_slug
+          and task.run_id = report.run_id and task.step_slug = report.step_slug and task.task_index = report.task_index
+        offset 0
+      ) as t
       join pgflow.flows f on f.flow_slug = t.flow_slug
       join pgflow.steps s on s.flow_slug = t.flow_slug and s.step_slug = t.step_slug
     ), chosen as (

@@ -6,13 +6,17 @@ set search_path to ''
 as $$
 begin
   perform
-  from pgflow.step_tasks t
-  join (
+  from (
     select distinct run_id, step_slug, task_index
-    from unnest(p_run_ids, p_step_slugs, p_task_indexes) as wanted (run_id, step_slug, task_index)
-    limit cardinality(p_run_ids)
-  ) as wanted using (run_id, step_slug, task_index)
-  order by t.run_id, t.step_slug, t.task_index
-  for no key update of t;
+    from unnest(p_run_ids, p_step_slugs, p_task_indexes) as task (run_id, step_slug, task_index)
+    order by run_id, step_slug, task_index
+  ) as wanted
+  cross join lateral (
+    select
+    from pgflow.step_tasks t
+    where t.run_id = wanted.run_id and t.step_slug = wanted.step_slug and t.task_index = wanted.task_index
+    offset 0
+    for no key update
+  ) as locked;
 end
 $$;

@@ -9,26 +9,35 @@ set enable_seqscan to off
 set enable_sort to on
 as $$
 declare
+  v_row_ids tid[];
   v_tasks pgflow.started_task[];
 begin
   -- Never waits for a task: whoever holds one starts it, or ends it with its run. The caller may hold locks on the
   -- messages it has read, which the holder of the task needs next.
-  with claimable as (
-    select t.run_id, t.step_slug, t.task_index
+  select array_agg(claimable.row_id) into v_row_ids
+  from (select distinct message_id from unnest(p_message_ids) as message_id order by message_id) as message
+  cross join lateral (
+    select t.ctid as row_id
     from pgflow.step_tasks t
-    join pgflow.runs r on r.run_id = t.run_id and r.status = 'started'
-    join pgflow.step_states ss on ss.run_id = t.run_id and ss.step_slug = t.step_slug and ss.status = 'started'
-    where t.flow_slug = p_flow_slug and t.message_id = any (p_message_ids) and t.status = 'queued'
-    order by t.run_id, t.step_slug, t.task_index
+    cross join lateral (
+      select
+      from pgflow.runs r, pgflow.step_states ss
+      where r.run_id = t.run_id and r.status = 'started'
+        and ss.run_id = t.run_id and ss.step_slug = t.step_slug and ss.status = 'started'
+      offset 0
+    ) as going_on
+    where t.flow_slug = p_flow_slug and t.message_id = message.message_id and t.status = 'queued'
+    offset 0
     for no key update of t skip locked
-  ), claimed as (
+  ) as claimable;
+
+  with claimed as (
     update pgflow.step_tasks t
     set status = 'started',
         attempts_count = t.attempts_count + 1,
         started_at = greatest(pgflow._now(), t.queued_at),
         last_worker_id = p_worker_id
-    from claimable c
-    where t.run_id = c.run_id and t.step_slug = c.step_slug and t.task_index = c.task_index
+    where t.ctid = any (v_row_ids)
     returning t.run_id, t.step_slug, t.task_index, t.message_id, t.attempts_count
   )
   select array_agg(row(

@@ -3,6 +3,10 @@ returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, vt timestamp
 language plpgsql
 set search_path to ''
 as $$
+declare
+  v_queue text := pgmq.format_table_name(set_vt_batch.queue_name, 'q');
+  v_row_ids tid[];
+  v_seconds int[];
 begin
   if set_vt_batch.msg_ids is null or set_vt_batch.vt_offsets is null then
     return;
@@ -12,27 +16,33 @@ begin
       cardinality(set_vt_batch.msg_ids), cardinality(set_vt_batch.vt_offsets);
   end if;
 
-  return query execute format(
+  -- Locked in the order of ids, in which everybody locks messages, and found by key whatever the statistics say.
+  execute format(
     $sql$
-      with wanted as (
+      select array_agg(locked.row_id), array_agg(wanted.seconds)
+      from (
         select msg_id, max(seconds) as seconds
         from unnest($1, $2) as changed (msg_id, seconds)
         group by msg_id
-      ), locked as (
-        select q.msg_id, wanted.seconds
-        from wanted
-        join pgmq.%1$I q on q.msg_id = wanted.msg_id
-        order by q.msg_id
-        for update of q
-      )
-      update pgmq.%1$I q
+        order by msg_id
+      ) as wanted
+      cross join lateral (
+        select q.ctid as row_id from pgmq.%I q where q.msg_id = wanted.msg_id offset 0 for update
+      ) as locked
+    $sql$,
+    v_queue
+  ) into v_row_ids, v_seconds using set_vt_batch.msg_ids, set_vt_batch.vt_offsets;
+
+  return query execute format(
+    $sql$
+      update pgmq.%I q
       set vt = clock_timestamp() + make_interval(secs => locked.seconds)
-      from locked
-      where q.msg_id = locked.msg_id
+      from unnest($1, $2) as locked (row_id, seconds)
+      where q.ctid = locked.row_id
       returning q.msg_id, q.read_ct, q.enqueued_at, q.vt, q.message, q.headers
     $sql$,
-    pgmq.format_table_name(set_vt_batch.queue_name, 'q')
-  ) using set_vt_batch.msg_ids, set_vt_batch.vt_offsets;
+    v_queue
+  ) using v_row_ids, v_seconds;
 end
 $$;
-comment on function pgflow.set_vt_batch(text, bigint[], int[]) is 'Makes the i-th message visible in the i-th number of seconds from now (0 = now), all in one statement; returns the messages changed.';
+comment on function pgflow.set_vt_batch(text, bigint[], int[]) is 'Makes the i-th message visible in the i-th number of seconds from now (0 = now); returns the messages changed.';
