@@ -14,7 +14,7 @@ demo: $(VENV)/.demo ## Run the demo flow on the embedded PostgreSQL; ARGS="FILE_
 
 .PHONY: test
 test: $(VENV)/.dev ## Run all tests; ARGS="tests/sql -k retry" chooses some
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: check
 check: lint types layers generated ## Run every check that isn't a test

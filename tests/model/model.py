@@ -347,6 +347,8 @@ class Model:
         run, _, task = self._found(report)
         step = run.flow.step(report.step_slug)
         attempts_left = task.attempts_count < run.flow.max_attempts_of(step) and not report.final
+        if task.permanently_stalled_at is not None:  # its message is archived, nobody could take it up again
+            attempts_left = False
         return "retry" if attempts_left else step.when_exhausted
 
     def _archive_late(self, reports: Sequence[Report]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
@@ -36,17 +37,35 @@ errors = st.sampled_from(["boom", "no", "", None])
 ROOT_PATTERNS: list[Json] = [{}, {"ok": True}, {"n": [1]}, {"missing": None}]
 PARENT_PATTERNS: list[Json] = [{}, [], [0], None, True, {"ok": True}]
 
-modes = st.sampled_from(["fail", "skip", "skip-cascade"])
-unmet_modes = st.sampled_from(["skip", "skip-cascade", "skip", "fail"])
+MODES = ["fail", "skip", "skip-cascade"]
+
+
+@dataclass(frozen=True)
+class Character:
+    """What a flow has much of: flows of one character reach what an average flow rarely does."""
+
+    is_map: st.SearchStrategy[bool]
+    has_condition: st.SearchStrategy[bool]
+    when_unmet: st.SearchStrategy[str]
+    when_exhausted: st.SearchStrategy[str]
+
+
+def _rates(*out_of_four: int) -> st.SearchStrategy[st.SearchStrategy[bool]]:
+    return st.sampled_from(out_of_four).map(lambda rate: st.integers(0, 3).map(lambda number: number >= 4 - rate))
+
+
+some_modes = st.sampled_from([["skip"], ["fail"], ["skip-cascade"], MODES, MODES]).map(st.sampled_from)
+characters = st.builds(Character, _rates(1, 2, 3), _rates(0, 1, 3), some_modes, some_modes)
 
 
 @st.composite
 def flows(draw: st.DrawFn, slug: str, max_steps: int = 6) -> Flow:
     """Draw a flow with up to so many steps."""
+    character = draw(characters)
     slugs = draw(st.permutations(SLUGS[:max_steps]))[: draw(st.integers(1, max_steps))]
     steps: list[Step] = []
     for step_slug in slugs:
-        steps.append(draw(_steps(step_slug, [step.slug for step in steps])))
+        steps.append(draw(_steps(character, step_slug, [step.slug for step in steps])))
     return Flow(
         slug,
         tuple(steps),
@@ -57,20 +76,20 @@ def flows(draw: st.DrawFn, slug: str, max_steps: int = 6) -> Flow:
 
 
 @st.composite
-def _steps(draw: st.DrawFn, slug: str, earlier: list[str]) -> Step:
-    is_map = draw(st.booleans())
+def _steps(draw: st.DrawFn, character: Character, slug: str, earlier: list[str]) -> Step:
+    is_map = draw(character.is_map)
     most = min(len(earlier), 1 if is_map else 3)
     count = draw(st.sampled_from([*range(most + 1), *range(1, most + 1)]))
     parents = tuple(draw(st.permutations(earlier))[:count])
-    has_condition = draw(st.integers(0, 3)) == 0
+    has_condition = draw(character.has_condition)
     return Step(
         slug,
         parents,
         is_map,
         required=draw(_patterns(parents)) if has_condition else None,
         forbidden=draw(_patterns(parents)) if has_condition else None,
-        when_unmet=draw(unmet_modes),
-        when_exhausted=draw(modes),
+        when_unmet=draw(character.when_unmet),
+        when_exhausted=draw(character.when_exhausted),
         max_attempts=draw(st.sampled_from([None, None, 0, 2])),
         base_delay=draw(st.sampled_from([None, None, 3])),
         timeout=draw(st.sampled_from([None, None, 10])),

@@ -9,7 +9,7 @@ import pytest
 
 from model.comparison import Comparison
 from model.definition import Flow, Step
-from model.records import Completion, Failure
+from model.records import Completion
 from sql.engine import connect, define, fetch, record_events, start, value
 
 PRUNE = "select deleted_workers from pgflow.prune_data_older_than(interval '1 hour', null)"
@@ -30,16 +30,6 @@ def both(recorded: psycopg.Connection[Any]) -> Comparison:
     both.fail_task(run_id, "a")
     both.start_all("flow")
     return both
-
-
-def test_a_stale_report_in_a_batch_does_not_hide_the_output_of_the_current_attempt(both: Comparison) -> None:
-    [run_id] = both.model.runs
-    both.complete_tasks([Completion(run_id, "a", 0, ["stale"], 1), Completion(run_id, "a", 0, ["current"], 2)])
-
-
-def test_a_stale_report_in_a_batch_does_not_hide_the_failure_of_the_current_attempt(both: Comparison) -> None:
-    [run_id] = both.model.runs
-    both.fail_tasks([Failure(run_id, "a", 0, "stale", 1), Failure(run_id, "a", 0, "current", 2)])
 
 
 def test_the_first_of_two_reports_counts_also_where_the_second_has_the_wrong_type(both: Comparison) -> None:

@@ -1,7 +1,7 @@
 """Many sessions make all kinds of calls at random and at once: no deadlock, no broken constraint, sound rows after it.
 
 Beside what workers do, there are operators: runs are pruned while they end, steps are skipped by hand, workers die and
-report late, batches mix flows.
+report late, batches mix flows. `PGFLOW_STORM_SECONDS` makes it longer.
 """
 
 from __future__ import annotations

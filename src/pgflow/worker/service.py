@@ -24,6 +24,7 @@ class PeriodicService:
         self._name = name
         self._interval = interval
         self._tick = tick
+        self._stopped = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -32,13 +33,14 @@ class PeriodicService:
 
     async def stop(self) -> None:
         """End the loop, in the middle of a tick if need be; again is fine."""
+        self._stopped = True  # Python 3.11 may lose a cancellation that meets an answer of the database
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
     async def _loop(self) -> None:
-        while True:
+        while not self._stopped:
             await asyncio.sleep(self._interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
             try:
                 await self._tick()

@@ -141,7 +141,9 @@ class Worker:
         try:
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._on_signal)
-            await _end_of(self._begin(), unless=self._stopping)
+            self._begin()
+            assert self._loop_task is not None
+            await _end_of(self._loop_task, unless=self._stopping)
         finally:
             try:
                 await self.stop(timeout)
@@ -159,14 +161,13 @@ class Worker:
             logger.info("flow %s: %s", flow.slug, status)
         await self._register()
 
-    def _begin(self) -> asyncio.Task[None]:
+    def _begin(self) -> None:
         self._heartbeats.start()
         self._recovery.start()
         self._loop_task = asyncio.create_task(self._exchange.run(), name="pgflow-exchange")
         self._loop_task.add_done_callback(_tell_of_breakdown)
         self.state = WorkerState.RUNNING
         logger.info("worker runs: %s", ", ".join(self._flows))
-        return self._loop_task
 
     def _on_signal(self) -> None:
         if self._stopping.is_set():
@@ -184,7 +185,7 @@ class Worker:
             return True
         logger.warning("the database doesn't answer; worker ends with %d tasks unreported", self._exchange.unfinished)
         loop_task.cancel()
-        await asyncio.wait({loop_task})
+        await asyncio.wait({loop_task}, timeout=_FAREWELL_SECONDS)
         return False
 
     async def _register(self) -> None:
@@ -228,7 +229,7 @@ def _tell_of_breakdown(loop_task: asyncio.Task[None]) -> None:
 
 
 def _raise_error_of(loop_task: asyncio.Task[None]) -> None:
-    if not loop_task.cancelled() and (error := loop_task.exception()):
+    if loop_task.done() and not loop_task.cancelled() and (error := loop_task.exception()):
         raise error
 
 

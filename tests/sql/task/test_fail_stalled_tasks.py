@@ -158,3 +158,11 @@ def test_a_given_up_task_of_a_skipped_step_stays_as_it_is(connection: Connection
     assert sorted(found["status"] for found in tasks(connection, run_id, "m")) == ["failed", "started"]
     assert fail_stalled(connection) == 0
     assert announced(live(connection)) == [("b", 0)]
+
+
+def test_a_late_failure_of_a_task_that_was_given_up_is_final_since_its_message_is_gone(connection: Connection) -> None:
+    define(connection, "a", max_attempts=100)
+    run_id = start(connection)
+    give_up(connection, run_id)
+    connection.execute("select pgflow.fail_task(%s, 'a', 0, 'too late')", (run_id,))
+    assert [found["status"] for found in (task(connection, run_id, "a"), run(connection, run_id))] == ["failed"] * 2

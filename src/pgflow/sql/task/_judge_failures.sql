@@ -4,7 +4,8 @@
 --   run_failed                the run has failed, before or by another report of this batch: the task fails with it
 --   late                      the step doesn't go on: only the message goes
 --   ignored                   the report is for a task that isn't started, or for another attempt
--- A final report leaves no attempts. Within a batch, a report that fails the run counts before those that don't.
+-- A final report leaves no attempts, and neither does a task that recovery has given up, whose message is gone. Within a
+-- batch, a report that fails the run counts before those that don't.
 create or replace function pgflow._judge_failures(
   p_run_ids uuid[],
   p_step_slugs text[],
@@ -35,6 +36,7 @@ begin
           when t.run_status = 'failed' then 'run_failed'
           when t.step_status <> 'started' then 'late'
           when not coalesce(report.final, false)
+            and t.permanently_stalled_at is null
             and t.attempts_count < coalesce(s.opt_max_attempts, f.opt_max_attempts) then 'retry'
           else s.when_exhausted
         end as verdict
