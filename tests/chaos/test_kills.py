@@ -50,12 +50,16 @@ class Fleet:
         return True
 
     def recover(self) -> None:
-        """Let what the dead have left be stalled, and put it back."""
+        """Let what the dead have left be stalled, and put it back.
+
+        However often: a task that is killed four times would count as the killer, and be given up.
+        """
         dead = [name for name, process in self.processes.items() if process.poll() is not None]
         query(
             self.url,
             "update pgflow.step_tasks"
-            " set queued_at = queued_at - interval '2 min', started_at = started_at - interval '2 min'"
+            " set queued_at = queued_at - interval '2 min', started_at = started_at - interval '2 min',"
+            " requeued_count = 0"
             " where status = 'started' and last_worker_id in"
             " (select worker_id from pgflow.workers where function_name = any (%s))",
             dead,
