@@ -256,14 +256,17 @@ class Model:
         return len(newly)
 
     def _skip_exhausted(self, reports: Sequence[Failure]) -> None:
-        for report in reports:
-            self._skip_step(self.runs[report.run_id], report.step_slug, "handler_failed", report.error_message)
+        """Skip the steps themselves, then all that cascades together, in the order of definition."""
+        cascading: dict[UUID, list[str]] = {}
         for report in reports:
             run = self.runs[report.run_id]
+            self._skip_step(run, report.step_slug, "handler_failed", report.error_message)
             if run.flow.step(report.step_slug).when_exhausted == "skip-cascade":
-                self._force_skip(run, [report.step_slug], "dependency_skipped")
+                cascading.setdefault(report.run_id, []).append(report.step_slug)
             else:
                 self._release_children(run, report.step_slug)
+        for run_id, slugs in cascading.items():
+            self._force_skip(self.runs[run_id], slugs, "dependency_skipped")
 
     def _fail_run(self, run: Run, slug: str, error: str | None) -> None:
         state = run.states[slug]

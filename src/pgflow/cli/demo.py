@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ def demo(
     check_extra()
     from pgflow.demo.documents import make_request
 
+    logging.getLogger("pgflow.worker").setLevel(logging.ERROR)  # the display shows what fails and is retried
     run = asyncio.run(_analyse(make_request(documents or [], report), url))
     _say_what_happened(run, url)
 
@@ -104,8 +106,8 @@ async def _follow_in_lines(run: Run) -> None:
 def _say_what_happened(run: Run, url: str | None) -> None:
     report = run.output["report"]
     results.print(
-        f"\n{report['documents']} documents, {report['words']:,} words, {report['links']} links, "
-        f"{report['broken_links']} broken\nreport  {report['path']}",
+        f"\n{_count(report['documents'], 'document')}, {_count(report['words'], 'word')}, "
+        f"{_count(report['links'], 'link')}, {report['broken_links']} broken\nreport  {report['path']}",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -129,3 +131,7 @@ def _say_what_happened(run: Run, url: str | None) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
