@@ -141,6 +141,15 @@ def test_data_survive_a_crash(project):
         connection.execute("drop table kept")
 
 
+def test_a_server_that_lost_its_socket_is_started_anew(project):
+    server = start(project)
+    (server.data_directory / ".s.PGSQL.5432").unlink()
+    assert find(project) is None
+    again = start(project)
+    assert again.started
+    assert answer(again) == answer(start(project))
+
+
 def test_a_server_that_recovers_from_a_crash_of_its_processes_can_be_stopped(project, monkeypatch):
     monkeypatch.setattr("pgflow.embedded.STOP_SECONDS", 2)
     for process in server_process(start(project)).children():

