@@ -23,7 +23,7 @@ from sql.engine import Connection, Row, as_json, connect, define, record_events,
 from sql.invariants import check_invariants
 
 SESSIONS = 8
-SECONDS = float(os.environ.get("PGFLOW_STORM_SECONDS", "15"))
+SECONDS = float(os.environ.get("PGFLOW_STORM_SECONDS", "30"))
 MOST_RUNS = 40
 FLOWS = ("chain", "maps", "failing", "skipping", "waiting")
 

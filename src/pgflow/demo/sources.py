@@ -17,7 +17,7 @@ from pgflow.errors import InvalidInput
 
 MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
 HTTP_TIMEOUT_SECONDS = 10.0
-USER_AGENT = "pgflow-demo (https://pypi.org/project/pgflow-py/)"
+USER_AGENT = "pgflow-demo"
 
 _MEDIA_TYPES = {
     ".md": "text/markdown",
