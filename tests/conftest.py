@@ -132,3 +132,12 @@ def _database(server: Server, template: str | None) -> Iterator[str]:
 def as_superuser(url: str, **options: Any) -> psycopg.Connection[Any]:
     """Connect to the database of an app's URL as the superuser."""
     return psycopg.connect(url.replace("//app@", "//postgres@"), **options)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have counted about themselves, wherever they ran."""
+    for report in terminalreporter.stats.get("", []):
+        for name, text in getattr(report, "user_properties", []):
+            if name == "statistics" and report.when == "teardown":
+                terminalreporter.section(report.nodeid, "-")
+                terminalreporter.write_line(str(text))

@@ -1,23 +1,20 @@
-"""Says at the end of a test run what the model test has tried."""
+"""Says at the end of a test run what the tests of this folder have tried."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
-STATISTICS: pytest.StashKey[dict[str, Counter[str]]] = pytest.StashKey()
+STATISTICS = "statistics"
 
 
 @pytest.fixture
-def statistics(request: pytest.FixtureRequest) -> Counter[str]:
+def statistics(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
     """What is counted here is printed in the summary."""
     counted: Counter[str] = Counter()
-    request.config.stash.setdefault(STATISTICS, {})[request.node.name] = counted
-    return counted
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for test, counted in config.stash.get(STATISTICS, {}).items():
-        terminalreporter.section(test, "-")
-        terminalreporter.write_line(", ".join(f"{name} {number}" for name, number in sorted(counted.items())))
+    yield counted
+    # Travels with the report of the test, which may have run in another process.
+    text = ", ".join(f"{name} {number}" for name, number in sorted(counted.items()))
+    request.node.user_properties.append((STATISTICS, text))
