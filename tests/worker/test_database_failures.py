@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from conftest import as_superuser
-from pgflow import Flow, PgFlow
+from pgflow import Flow, PgFlow, SchemaError
 from pgflow.types import TaskReport
 from pgflow.worker.outbox import Outbox, first_batch
 from pgflow.worker.worker import Worker
@@ -229,6 +230,16 @@ async def test_a_report_that_is_no_data_is_dropped(app: PgFlow, refused: TaskRep
     outbox.add(refused)
     await outbox.deliver()
     assert len(outbox) == 0
+
+
+async def test_reports_are_kept_while_the_database_is_read_only(url: str) -> None:
+    read_only = make_conninfo(url, options="-c default_transaction_read_only=on")
+    async with PgFlow(read_only) as app:
+        outbox = Outbox(app.database)
+        outbox.add(TaskReport(uuid4(), "step", 0, 1, output=b"1"))
+        with pytest.raises(SchemaError, match="read-only"):
+            await outbox.deliver()
+    assert len(outbox) == 1
 
 
 async def test_reports_are_kept_while_the_database_is_away(app: PgFlow, url: str) -> None:

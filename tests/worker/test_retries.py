@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 from pgflow import Context, Flow, PgFlow
 from worker.running import DEADLINE_SECONDS, ended, error_of, query, task, worked, working
@@ -103,13 +102,15 @@ async def test_a_thread_that_takes_too_long_is_left_behind(app: PgFlow) -> None:
 async def test_the_late_result_of_an_abandoned_thread_changes_nothing(app: PgFlow, url: str) -> None:
     flow = Flow("slow", max_attempts=2, base_delay=0, timeout=1)
     first_ended = threading.Event()
+    second_started = threading.Event()
 
     @flow.step
     def step(value: int, ctx: Context) -> int:
         if ctx.attempt == 1:
-            time.sleep(1.2)
+            assert second_started.wait(DEADLINE_SECONDS)
             first_ended.set()
         else:
+            second_started.set()
             assert first_ended.wait(DEADLINE_SECONDS)
         return ctx.attempt
 

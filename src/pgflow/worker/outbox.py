@@ -105,9 +105,10 @@ def is_passing(error: Exception) -> bool:
     """Whether the same call may succeed later: the connection broke, or the server was busy, read-only or stopping."""
     if isinstance(error, ConnectionLost):
         return True
-    if not isinstance(error, DriverError):
+    answer = error.__cause__ if isinstance(error, PgFlowError) else error  # a translated error keeps what it stands for
+    if not isinstance(answer, DriverError):
         return False
-    return error.sqlstate is not None and error.sqlstate[:2] in ("08", "25", "40", "53", "55", "57", "58")
+    return answer.sqlstate is not None and answer.sqlstate[:2] in ("08", "25", "40", "53", "55", "57", "58")
 
 
 def _name(report: TaskReport) -> str:
