@@ -102,7 +102,11 @@ class StartedTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """What a worker says about one task: completed with `output` (JSON text), or failed with `error_message`."""
+    """What a worker says about one task: completed with `output` (JSON text), failed with `error_message`, or released.
+
+    A failure that is `final` isn't retried; `retry_delay`, in seconds, stands for the delay by the formula. A task that
+    is released goes back to its queue for `release_delay` seconds and the attempt isn't counted.
+    """
 
     run_id: UUID
     step_slug: str
@@ -110,6 +114,9 @@ class TaskReport:
     attempt: int
     output: bytes | None = None
     error_message: str | None = None
+    final: bool = False
+    retry_delay: int | None = None
+    release_delay: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

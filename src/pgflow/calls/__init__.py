@@ -1,0 +1,34 @@
+"""One constructor per SQL function: the statement, its arguments, and how its rows become values. No I/O.
+
+A :class:`Call` runs on any psycopg connection::
+
+    call = calls.get_run_with_states(run_id)
+    rows = connection.execute(call.sql, call.arguments).fetchall()
+    run, steps = call.decode(rows)
+
+JSON crosses as text in both directions, so that values don't depend on what a connection makes of jsonb.
+"""
+
+from pgflow.calls.call import Call
+from pgflow.calls.flows import ensure_flow_compiled
+from pgflow.calls.runs import get_run, get_run_input, get_run_with_states, get_step_progress, start_flow, start_flows
+from pgflow.calls.tasks import complete_tasks, fail_tasks, fetch_tasks, requeue_stalled_tasks
+from pgflow.calls.workers import mark_worker_stopped, register_worker, send_heartbeats
+
+__all__ = [
+    "Call",
+    "complete_tasks",
+    "ensure_flow_compiled",
+    "fail_tasks",
+    "fetch_tasks",
+    "get_run",
+    "get_run_input",
+    "get_run_with_states",
+    "get_step_progress",
+    "mark_worker_stopped",
+    "register_worker",
+    "requeue_stalled_tasks",
+    "send_heartbeats",
+    "start_flow",
+    "start_flows",
+]

@@ -1,0 +1,56 @@
+"""What a call is, and how the rows of several calls are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Generic, TypeAlias, TypeVar
+from uuid import UUID
+
+from pgflow.errors import RunNotFound
+from pgflow.serialize import decode
+from pgflow.types import Json
+
+T = TypeVar("T")
+Row: TypeAlias = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A statement in psycopg's style, its arguments, and the decoder of all its rows."""
+
+    sql: str
+    arguments: tuple[Any, ...]
+    decode: Callable[[Sequence[Row]], T]
+
+
+def nothing(rows: Sequence[Row]) -> None:
+    """Decode the row of a function that returns void."""
+
+
+def only(rows: Sequence[Row], run_id: UUID) -> Row:
+    """Return the one row of a run. Raises RunNotFound when there is none."""
+    if not rows:
+        raise RunNotFound(run_id)
+    return rows[0]
+
+
+def json_value(text: str | None) -> Json:
+    """Read JSON text; SQL's NULL is None as JSON's null is."""
+    return None if text is None else decode(text)
+
+
+def from_json(kind: type[T], row: dict[str, Json]) -> T:
+    """Build a row from its JSON form, by the names of its columns; columns this version doesn't know are left out."""
+    return kind(**{field.name: _column(field.name, row.get(field.name)) for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def _column(name: str, value: Json) -> Any:
+    if value is None:
+        return None
+    if name == "run_id":
+        return UUID(value)
+    if name.endswith("_at"):
+        return datetime.fromisoformat(value)
+    return value

@@ -1,0 +1,82 @@
+"""Calls that start runs and look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from pgflow.calls.call import Call, Row, from_json, json_value, only
+from pgflow.errors import RunNotFound
+from pgflow.serialize import decode
+from pgflow.types import Json, RunRow, StepProgress, StepState
+
+_RUN_COLUMNS = (
+    "run_id, flow_slug, status, input::text, output::text, remaining_steps, started_at, completed_at, failed_at"
+)
+
+
+def start_flow(flow_slug: str, input: bytes, run_id: UUID | None = None) -> Call[RunRow]:  # noqa: A002 - as in SQL
+    """Start a run: `pgflow.start_flow`. Gives the run as it is at the end of the call."""
+    return Call(
+        f"select {_RUN_COLUMNS} from pgflow.start_flow(%s, %s::jsonb, %s)",
+        (flow_slug, input.decode(), run_id),
+        lambda rows: _run(rows[0]),
+    )
+
+
+def start_flows(flow_slug: str, inputs: Sequence[bytes]) -> Call[list[RunRow]]:
+    """Start one run per input, all or none: `pgflow.start_flows`. Gives them in the order of the inputs."""
+    return Call(
+        f"select {_RUN_COLUMNS} from pgflow.start_flows(%s, %s::text[]::jsonb[])",
+        (flow_slug, [value.decode() for value in inputs]),
+        lambda rows: [_run(row) for row in rows],
+    )
+
+
+def get_run(run_id: UUID) -> Call[RunRow]:
+    """Read a row of `pgflow.runs`. Decoding raises RunNotFound when there is none."""
+    return Call(
+        f"select {_RUN_COLUMNS} from pgflow.runs where run_id = %s",
+        (run_id,),
+        lambda rows: _run(only(rows, run_id)),
+    )
+
+
+def get_run_with_states(run_id: UUID) -> Call[tuple[RunRow, tuple[StepState, ...]]]:
+    """Read a run and its steps: `pgflow.get_run_with_states`. Decoding raises RunNotFound when there is none."""
+
+    def decode_rows(rows: Sequence[Row]) -> tuple[RunRow, tuple[StepState, ...]]:
+        text = rows[0][0]
+        if text is None:
+            raise RunNotFound(run_id)
+        found = decode(text)
+        return from_json(RunRow, found["run"]), tuple(from_json(StepState, step) for step in found["steps"])
+
+    return Call("select pgflow.get_run_with_states(%s)::text", (run_id,), decode_rows)
+
+
+def get_run_input(run_id: UUID) -> Call[Json]:
+    """Read the input of a run. Decoding raises RunNotFound when there is none."""
+    return Call(
+        "select input::text from pgflow.runs where run_id = %s",
+        (run_id,),
+        lambda rows: decode(only(rows, run_id)[0]),
+    )
+
+
+def get_step_progress(run_id: UUID) -> Call[dict[str, StepProgress]]:
+    """Count the tasks of each step of a run that has tasks. Gives them by step slug."""
+    return Call(
+        "select step_slug,"
+        " count(*) filter (where status = 'queued'), count(*) filter (where status = 'started'),"
+        " count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed'),"
+        " max(attempts_count), max(error_message)"
+        " from pgflow.step_tasks where run_id = %s group by step_slug",
+        (run_id,),
+        lambda rows: {row[0]: StepProgress(*row) for row in rows},
+    )
+
+
+def _run(row: Row) -> RunRow:
+    run_id, flow_slug, status, input_text, output_text, *rest = row
+    return RunRow(run_id, flow_slug, status, json_value(input_text), json_value(output_text), *rest)
