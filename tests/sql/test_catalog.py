@@ -196,8 +196,8 @@ def test_no_other_function_is_overloaded(functions: list[Function]) -> None:
     assert {name for name in names if names.count(name) > 1} <= OVERLOADED
 
 
-def test_every_function_pins_its_search_path(functions: list[Function]) -> None:
-    pinned = {f.name for f in functions if any(setting.startswith("search_path=") for setting in f.settings)}
+def test_every_function_pins_a_search_path_in_which_temporary_types_come_last(functions: list[Function]) -> None:
+    pinned = {f.name for f in functions if "search_path=pg_catalog, pg_temp" in f.settings}
     assert {f.name for f in functions} - pinned == UNPINNED
 
 

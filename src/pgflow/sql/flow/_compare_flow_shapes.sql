@@ -1,7 +1,7 @@
 create or replace function pgflow._compare_flow_shapes(p_local jsonb, p_db jsonb)
 returns text[]
 language sql stable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   with first as (
     select "position" - 1 as index, step

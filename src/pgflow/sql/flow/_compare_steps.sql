@@ -2,7 +2,7 @@
 create or replace function pgflow._compare_steps(p_first jsonb, p_second jsonb)
 returns table (rank int, difference text)
 language sql stable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select 1, format('missing in first shape (second has ''%s'')', p_second ->> 'slug')
   where p_first is null

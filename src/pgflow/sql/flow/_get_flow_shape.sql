@@ -1,7 +1,7 @@
 create or replace function pgflow._get_flow_shape(p_flow_slug text)
 returns jsonb
 language sql stable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select jsonb_build_object('steps', coalesce(jsonb_agg(
     jsonb_build_object(

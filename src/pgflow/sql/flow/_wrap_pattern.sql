@@ -2,7 +2,7 @@
 create or replace function pgflow._wrap_pattern(p_pattern jsonb)
 returns jsonb
 language sql immutable parallel safe
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select case
     when p_pattern is null then '{"defined": false}'::jsonb

@@ -2,7 +2,7 @@
 create or replace function pgflow._distinct_texts(p_texts text[])
 returns text[]
 language sql immutable parallel safe
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select coalesce(array_agg(first.value order by first."position"), '{}')
   from (

@@ -2,7 +2,7 @@
 create or replace function pgflow._emit_event(payload jsonb, event text, topic text)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then

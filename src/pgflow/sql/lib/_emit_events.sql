@@ -4,7 +4,7 @@
 create or replace function pgflow._emit_events(p_event_type text, p_run_ids uuid[], p_step_slugs text[] default null)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   perform pgflow._notify('runs', '');

@@ -2,7 +2,7 @@
 create or replace function pgflow._notify(p_topic text, p_payload text)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   if exists (select from pgflow.listeners l where l.topic = p_topic and l.expires_at > clock_timestamp()) then

@@ -1,7 +1,7 @@
 create or replace function pgflow._run_event(p_event_type text, p_run pgflow.runs)
 returns jsonb
 language sql stable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select jsonb_build_object(
     'event_type', p_event_type,

@@ -1,7 +1,7 @@
 create or replace function pgflow.is_valid_slug(slug text)
 returns boolean
 language sql immutable parallel safe
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select coalesce(slug ~ '^[A-Za-z_][A-Za-z0-9_]{0,127}$' and slug <> 'run', false);
 $$;

@@ -4,7 +4,7 @@
 create or replace function pgflow._advance_runs(p_run_ids uuid[], p_wave_limit int default null, p_delay int default 0)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_run_ids uuid[] := array(select distinct run_id from unnest(p_run_ids) as run_id);

@@ -1,7 +1,7 @@
 create or replace function pgflow._check_root_map_inputs(p_flow_slug text, p_inputs jsonb[])
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_bad record;

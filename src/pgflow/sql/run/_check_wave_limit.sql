@@ -1,7 +1,7 @@
 create or replace function pgflow._check_wave_limit(p_waves int, p_wave_limit int)
 returns void
 language plpgsql immutable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   if p_waves > p_wave_limit then

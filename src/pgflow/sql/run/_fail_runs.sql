@@ -3,7 +3,7 @@
 create or replace function pgflow._fail_runs(p_run_ids uuid[], p_step_slugs text[], p_error_messages text[])
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   update pgflow.step_states ss

@@ -3,7 +3,7 @@
 create or replace function pgflow._lock_runs(p_run_ids uuid[])
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   perform

@@ -11,7 +11,7 @@ create or replace function pgflow._prune(
   out deleted_messages int
 )
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_run_ids uuid[];

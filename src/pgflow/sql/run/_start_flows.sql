@@ -3,7 +3,7 @@
 create or replace function pgflow._start_flows(p_flow_slug text, p_inputs jsonb[], p_run_ids uuid[], p_delay int default 0)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 as $$

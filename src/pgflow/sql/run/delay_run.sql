@@ -1,7 +1,7 @@
 create or replace function pgflow.delay_run(p_flow_slug text, p_run_id uuid, p_seconds int)
 returns int
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_message_ids bigint[];

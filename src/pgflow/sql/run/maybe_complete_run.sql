@@ -1,7 +1,7 @@
 create or replace function pgflow.maybe_complete_run(run_id uuid)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   perform pgflow._lock_runs(array[maybe_complete_run.run_id]);

@@ -2,7 +2,7 @@
 create or replace function pgflow.prune_data_older_than(retention_interval interval)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   perform pgflow._prune(pgflow._now() - retention_interval, null, null);
@@ -21,7 +21,7 @@ create or replace function pgflow.prune_data_older_than(
   out deleted_messages int
 )
 language sql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select *
   from pgflow._prune(

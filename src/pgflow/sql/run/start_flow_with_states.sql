@@ -1,7 +1,7 @@
 create or replace function pgflow.start_flow_with_states(flow_slug text, input jsonb, run_id uuid default null)
 returns jsonb
 language plpgsql security definer
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_run_id uuid := coalesce(start_flow_with_states.run_id, gen_random_uuid());

@@ -6,7 +6,7 @@ create or replace function pgflow.start_flows(
 )
 returns setof pgflow.runs
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 as $$

@@ -3,7 +3,7 @@
 create or replace function pgflow._create_tasks(p_run_ids uuid[], p_step_slugs text[], p_delay int)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_flow_slug text;

@@ -2,7 +2,7 @@
 create or replace function pgflow._dependency_outputs(p_run_id uuid, p_flow_slug text, p_step_slug text)
 returns jsonb
 language sql stable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select coalesce(jsonb_object_agg(d.dep_slug, coalesce(ss.output, 'null')), '{}')
   from pgflow.deps d

@@ -3,7 +3,7 @@
 create or replace function pgflow._force_skip_steps(p_run_ids uuid[], p_step_slugs text[], p_reason text)
 returns int
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_run_ids uuid[];

@@ -3,7 +3,7 @@
 create or replace function pgflow._release_children(p_run_ids uuid[], p_step_slugs text[])
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   update pgflow.step_states child

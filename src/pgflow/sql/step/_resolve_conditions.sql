@@ -3,7 +3,7 @@
 create or replace function pgflow._resolve_conditions(p_run_ids uuid[])
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_run_ids uuid[];

@@ -8,7 +8,7 @@ create or replace function pgflow._skip_steps(
 )
 returns int
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_run_ids uuid[];

@@ -2,7 +2,7 @@
 create or replace function pgflow._start_ready_steps(p_run_ids uuid[], p_delay int default 0)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_run_ids uuid[];

@@ -3,7 +3,7 @@
 create or replace function pgflow._unmet_steps(p_run_ids uuid[])
 returns table (run_id uuid, step_slug text, step_index int, when_unmet text)
 language plpgsql stable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   return query

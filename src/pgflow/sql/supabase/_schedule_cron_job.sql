@@ -2,7 +2,7 @@
 create or replace function pgflow._schedule_cron_job(p_name text, p_schedule text, p_command text)
 returns bigint
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_exists boolean;

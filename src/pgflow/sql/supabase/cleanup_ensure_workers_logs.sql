@@ -1,7 +1,7 @@
 create or replace function pgflow.cleanup_ensure_workers_logs(retention_hours int default 24)
 returns table (cron_deleted bigint)
 language plpgsql security definer
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   cron_deleted := 0;

@@ -1,7 +1,7 @@
 create or replace function pgflow.setup_ensure_workers_cron(cron_interval text default '1 second')
 returns text
 language plpgsql security definer
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   perform pgflow._schedule_cron_job('pgflow_ensure_workers', cron_interval, 'select pgflow.ensure_workers()');

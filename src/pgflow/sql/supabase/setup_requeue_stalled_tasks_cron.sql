@@ -1,7 +1,7 @@
 create or replace function pgflow.setup_requeue_stalled_tasks_cron(cron_interval text default '15 seconds')
 returns text
 language plpgsql security definer
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_job_id bigint;

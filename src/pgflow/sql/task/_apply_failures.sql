@@ -2,7 +2,7 @@
 create or replace function pgflow._apply_failures(p_failures pgflow._failure[])
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_failing record;

@@ -3,7 +3,7 @@
 create or replace function pgflow._archive_active_messages(p_run_ids uuid[], p_step_slugs text[] default null)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_flow_slugs text[];

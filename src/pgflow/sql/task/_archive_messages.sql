@@ -2,7 +2,7 @@
 create or replace function pgflow._archive_messages(p_flow_slugs text[], p_message_ids bigint[])
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_queue record;

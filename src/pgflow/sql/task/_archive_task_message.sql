@@ -1,7 +1,7 @@
 create or replace function pgflow._archive_task_message(p_run_id uuid, p_step_slug text, p_task_index int)
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_task record;

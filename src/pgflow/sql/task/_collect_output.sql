@@ -2,7 +2,7 @@
 create or replace function pgflow._collect_output(p_step pgflow.steps, p_run_id uuid)
 returns jsonb
 language sql stable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select case p_step.step_type
     when 'map' then (

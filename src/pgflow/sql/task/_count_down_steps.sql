@@ -7,7 +7,7 @@ create or replace function pgflow._count_down_steps(
   out step_slugs text[]
 )
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   with counted as (

@@ -2,7 +2,7 @@
 create or replace function pgflow._delete_archived(p_cutoff timestamptz, p_flow_slugs text[], p_limit int)
 returns int
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_archive text;

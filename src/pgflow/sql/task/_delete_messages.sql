@@ -2,7 +2,7 @@
 create or replace function pgflow._delete_messages(p_run_ids uuid[])
 returns int
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_queue record;

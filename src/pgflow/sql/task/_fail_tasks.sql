@@ -12,7 +12,7 @@ create or replace function pgflow._fail_tasks(
 )
 returns int[]
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 as $$

@@ -10,7 +10,7 @@ create or replace function pgflow._fail_type_violations(
 )
 returns int[]
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_positions int[];

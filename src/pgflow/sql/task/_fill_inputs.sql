@@ -2,7 +2,7 @@
 create or replace function pgflow._fill_inputs(p_flow_slug text, p_tasks pgflow.started_task[])
 returns setof pgflow.started_task
 language plpgsql stable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   return query

@@ -17,7 +17,7 @@ create or replace function pgflow._judge_failures(
 )
 returns setof pgflow._failure
 language plpgsql stable
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   return query

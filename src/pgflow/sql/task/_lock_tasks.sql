@@ -2,7 +2,7 @@
 create or replace function pgflow._lock_tasks(p_run_ids uuid[], p_step_slugs text[], p_task_indexes int[])
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   perform

@@ -7,7 +7,7 @@ create or replace function pgflow._requeue_stalled(
   out queue_count int
 )
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 as $$

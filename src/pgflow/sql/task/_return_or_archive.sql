@@ -2,7 +2,7 @@
 create or replace function pgflow._return_or_archive(p_failures pgflow._failure[])
 returns void
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   perform pgflow._set_visibility(array_agg(flow_slug), array_agg(message_id), array_agg(retry_delay))

@@ -3,7 +3,7 @@
 create or replace function pgflow._start_tasks(p_flow_slug text, p_message_ids bigint[], p_worker_id uuid)
 returns setof pgflow.started_task
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 set enable_sort to on

@@ -7,7 +7,7 @@ create or replace function pgflow.complete_tasks(
 )
 returns int[]
 language sql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select pgflow._complete_tasks(p_run_ids, p_step_slugs, p_task_indexes, p_outputs, p_attempts);
 $$;

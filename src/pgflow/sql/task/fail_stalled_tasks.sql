@@ -1,7 +1,7 @@
 create or replace function pgflow.fail_stalled_tasks()
 returns int
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_tasks record;

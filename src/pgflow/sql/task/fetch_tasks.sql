@@ -1,7 +1,7 @@
 create or replace function pgflow.fetch_tasks(p_flow_slug text, p_worker_id uuid, p_limit int)
 returns setof pgflow.started_task
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 set enable_seqscan to off
 set enable_bitmapscan to off
 set enable_sort to off

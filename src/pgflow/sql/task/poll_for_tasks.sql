@@ -7,7 +7,7 @@ create or replace function pgflow.poll_for_tasks(
 )
 returns setof pgflow.step_task_record
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 begin
   raise notice 'DEPRECATED: poll_for_tasks is deprecated; read messages with pgmq and start their tasks with pgflow.start_tasks';

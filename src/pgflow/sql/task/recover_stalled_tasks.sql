@@ -4,7 +4,7 @@ create or replace function pgflow.recover_stalled_tasks(
   out vt_batches int
 )
 language sql security definer
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select requeued_count, queue_count from pgflow._requeue_stalled(make_interval(secs => p_threshold));
 $$;

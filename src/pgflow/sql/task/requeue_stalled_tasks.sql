@@ -1,7 +1,7 @@
 create or replace function pgflow.requeue_stalled_tasks()
 returns int
 language sql security definer
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   select requeued_count from pgflow._requeue_stalled(interval '30 seconds');
 $$;

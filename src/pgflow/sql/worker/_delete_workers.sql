@@ -4,7 +4,7 @@
 create or replace function pgflow._delete_workers(p_cutoff timestamptz, p_queue_names text[], p_limit int)
 returns int
 language plpgsql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_worker_ids uuid[];

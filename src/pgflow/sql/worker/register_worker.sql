@@ -1,7 +1,7 @@
 create or replace function pgflow.register_worker(p_worker_id uuid, p_queue_name text, p_function_name text)
 returns void
 language sql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   insert into pgflow.workers (worker_id, queue_name, function_name)
   values (p_worker_id, p_queue_name, p_function_name)

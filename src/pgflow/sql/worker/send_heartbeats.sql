@@ -1,7 +1,7 @@
 create or replace function pgflow.send_heartbeats(p_worker_ids uuid[])
 returns uuid[]
 language sql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   with beating as (
     update pgflow.workers w

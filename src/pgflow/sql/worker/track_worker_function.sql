@@ -1,7 +1,7 @@
 create or replace function pgflow.track_worker_function(function_name text)
 returns void
 language sql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   insert into pgflow.worker_functions (function_name)
   values (track_worker_function.function_name)

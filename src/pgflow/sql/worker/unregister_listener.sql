@@ -1,7 +1,7 @@
 create or replace function pgflow.unregister_listener(p_listener_id uuid)
 returns void
 language sql
-set search_path to ''
+set search_path to pg_catalog, pg_temp
 as $$
   delete from pgflow.listeners where listener_id = p_listener_id;
 $$;
