@@ -130,7 +130,7 @@ def test_the_example_of_the_readme_runs_from_end_to_end(tmp_path: Path, environm
     try:
         assert worker.stderr is not None
         for line in worker.stderr:
-            if line.startswith("worker runs"):
+            if "worker runs" in line:
                 break
         started = subprocess.run(start, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert started.returncode == 0, started.stderr

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pgflow._async.client import Client
+from pgflow.logs import task_name
 from pgflow.types import Json, StartedTask
 
 
@@ -76,4 +77,4 @@ class TaskLogger(logging.LoggerAdapter[logging.Logger]):
         """Put the task in front of the message, and its fields into `extra`."""
         bound = self.extra or {}
         kwargs["extra"] = {**bound, **(kwargs.get("extra") or {})}
-        return f"[{bound['flow_slug']}.{bound['step_slug']}[{bound['task_index']}] {bound['run_id']}] {msg}", kwargs
+        return f"{task_name(bound)} {msg}", kwargs
