@@ -77,7 +77,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
             Event("task.discarded", "It ended without an outcome that counts.", ("duration",), (*_TASK, "reason")),
             Event("step.skipped", "A step was skipped.", ("system_time",), (*_RUN, "step_slug", "skip_reason")),
             Event("run.started", "This process started a run.", ("system_time",), _RUN),
-            Event("run.completed", "A report of this process completed a run.", ("duration",), _RUN, ("output",)),
+            Event("run.completed", "A report of this process completed a run.", ("duration",), _RUN),
             Event("run.failed", "A report of this process failed a run.", ("duration",), (*_RUN, "error")),
             Event("flow.ensured", "A flow was registered or compared.", (), ("flow_slug", "status")),
             Event("flow.deleted", "A flow was deleted with its runs.", (), ("flow_slug",)),

@@ -212,9 +212,9 @@ def test_outcomes_and_durations_are_measured(collected: Collected) -> None:
         in_task(start, metadata)
         end(metadata)
     in_task(start, task())
-    counted = {labels: point.value for labels, point in collected.points("pgflow.tasks").items()}
+    counted = {labels: point.value for labels, point in collected.points("pgflow.task.attempts").items()}
     assert counted == {("shop", "pay", "completed"): 2, ("shop", "pay", "failed"): 1}
-    assert collected.points("pgflow.tasks.active")["shop", "pay"].value == 1
+    assert collected.points("pgflow.task.active")["shop", "pay"].value == 1
     duration = collected.points("pgflow.task.duration")["shop", "pay", "completed"]
     assert (duration.sum, duration.count) == (0.5, 2)
     assert 0.25 in duration.explicit_bounds

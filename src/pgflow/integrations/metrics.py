@@ -17,6 +17,12 @@ class Metric:
     description: str
     labels: tuple[str, ...]
 
+    @property
+    def prometheus_name(self) -> str:
+        """The name by the rules of Prometheus."""
+        suffix = {"counter": "_total", "level": "", "histogram": "_seconds"}[self.kind]
+        return self.name.replace(".", "_") + suffix
+
 
 Measurement: TypeAlias = tuple[Metric, float, tuple[str, ...]]
 """A metric, what to add to it or record in it, and the values of its labels."""
@@ -26,10 +32,10 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 
 _STEP = ("flow_slug", "step_slug")
 
-WORKERS = Metric("pgflow.workers", "level", "worker", "Flows that are worked in this process.", ("flow_slug",))
-ACTIVE = Metric("pgflow.tasks.active", "level", "task", "Attempts in this process that have begun.", _STEP)
+WORKERS = Metric("pgflow.worker.flows", "level", "flow", "Flows that are worked in this process.", ("flow_slug",))
+ACTIVE = Metric("pgflow.task.active", "level", "task", "Attempts in this process that have begun.", _STEP)
 TASKS = Metric(
-    "pgflow.tasks",
+    "pgflow.task.attempts",
     "counter",
     "task",
     "Attempts by outcome: completed, retried, failed, discarded.",
@@ -38,10 +44,10 @@ TASKS = Metric(
 TASK_DURATION = Metric(
     "pgflow.task.duration", "histogram", "s", "How long attempts took that count.", (*_STEP, "outcome")
 )
-SKIPPED = Metric("pgflow.steps.skipped", "counter", "step", "Steps that were skipped.", (*_STEP, "skip_reason"))
-STARTED_RUNS = Metric("pgflow.runs.started", "counter", "run", "Runs that this process started.", ("flow_slug",))
+SKIPPED = Metric("pgflow.step.skipped", "counter", "step", "Steps that were skipped.", (*_STEP, "skip_reason"))
+STARTED_RUNS = Metric("pgflow.run.started", "counter", "run", "Runs that this process started.", ("flow_slug",))
 RUNS = Metric(
-    "pgflow.runs", "counter", "run", "Runs that ended by outcome: completed, failed.", ("flow_slug", "outcome")
+    "pgflow.run.ended", "counter", "run", "Runs that ended by outcome: completed, failed.", ("flow_slug", "outcome")
 )
 RUN_DURATION = Metric("pgflow.run.duration", "histogram", "s", "From start to end of runs.", ("flow_slug", "outcome"))
 POLL_DURATION = Metric("pgflow.poll.duration", "histogram", "s", "How long asking for tasks took.", ("flow_slug",))

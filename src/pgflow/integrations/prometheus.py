@@ -9,7 +9,7 @@
     prometheus_client.start_http_server(9000)      # or show prometheus_client.generate_latest() yourself
 
 Needs `pip install "pgflow-py[prometheus]"`. The metrics are those of :data:`pgflow.integrations.metrics.METRICS` with
-underscores for dots: `pgflow_tasks_total`, `pgflow_task_duration_seconds`, ….
+underscores for dots: `pgflow_task_attempts_total`, `pgflow_task_duration_seconds`, ….
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def uninstrument() -> bool:
 
 
 def _instrument(metric: Metric) -> _Instrument:
-    name = metric.name.replace(".", "_")
+    name, text, labels = metric.prometheus_name, metric.description, metric.labels
     match metric.kind:
         case "counter":
-            return Counter(name, metric.description, metric.labels, registry=None)
+            return Counter(name, text, labels, registry=None)
         case "level":
-            return Gauge(name, metric.description, metric.labels, registry=None)
+            return Gauge(name, text, labels, registry=None)
         case "histogram":
-            return Histogram(f"{name}_seconds", metric.description, metric.labels, registry=None, buckets=SECONDS)
+            return Histogram(name, text, labels, registry=None, buckets=SECONDS)
