@@ -87,7 +87,7 @@ GROUPS = (
     Group(
         "Look at runs",
         "Tables can be read at any time; these save a join.",
-        ("get_run_with_states", "get_flow_input", "get_step_output"),
+        ("get_run_with_states", "get_run_statuses", "get_flow_input", "get_step_output"),
     ),
     Group(
         "Work on tasks",

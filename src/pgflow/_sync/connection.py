@@ -15,6 +15,8 @@ from pgflow import schema
 from pgflow.calls import Call
 from pgflow.database_url import resolve_url, why_not
 from pgflow.errors import ConnectionLost, translate
+from pgflow.listening import RunWatcher
+from pgflow.listening.listener import Listener
 
 T = TypeVar("T")
 
@@ -23,16 +25,24 @@ class Database:
     """A pool of connections to one database that has schema `pgflow`.
 
     `url` is a libpq URL or connection string; None means PGFLOW_DATABASE_URL, or the embedded server.
-    `pool_size` bounds the connections. Nothing is opened before :meth:`open`.
+    `pool_size` bounds the connections. Nothing is opened before :meth:`open`. With `listen`, one more connection
+    listens for notifications while somebody waits for some: to `listen_url`, or to `url` unless that is a pooler.
     """
 
-    def __init__(self, url: str | None = None, *, pool_size: int = 4) -> None:
+    def __init__(
+        self, url: str | None = None, *, pool_size: int = 4, listen: bool = True, listen_url: str | None = None
+    ) -> None:
         if pool_size < 1:
             raise ValueError(f"pool_size must be at least 1, not {pool_size}")
         self._url = url
+        self._resolved_url: str | None = None
         self._pool_size = pool_size
         self._pool: ConnectionPool[Connection[tuple[Any, ...]]] | None = None
         self._opening = threading.Lock()
+        self._listen_url = listen_url
+        listener = Listener(self._session_url, through_pooler=listen_url is not None, enabled=listen)
+        self.watcher = RunWatcher(self, listener)
+        """Waits for runs."""
 
     def open(self) -> None:
         """Connect and check the schema; again is fine.
@@ -48,10 +58,12 @@ class Database:
                 url, min_size=1, max_size=self._pool_size, open=False, kwargs={"autocommit": True}, name="pgflow"
             )
             pool.open()
+            self._resolved_url = url
             self._pool = pool
 
     def close(self) -> None:
         """Close all connections; again is fine."""
+        self.watcher.close()
         with self._opening:
             if self._pool is not None:
                 self._pool.close()
@@ -63,6 +75,13 @@ class Database:
             cursor = connection.execute(call.sql, call.arguments)
             rows = cursor.fetchall()
         return call.decode(rows)
+
+    def _session_url(self) -> str:
+        """Return the URL to listen on."""
+        url = self._listen_url or self._resolved_url
+        if url is None:
+            raise ConnectionLost("the database has not been opened yet")
+        return url
 
     @contextmanager
     def _connection(self) -> Iterator[Connection[tuple[Any, ...]]]:

@@ -11,7 +11,15 @@ JSON crosses as text in both directions, so that values don't depend on what a c
 
 from pgflow.calls.call import Call
 from pgflow.calls.flows import ensure_flow_compiled
-from pgflow.calls.runs import get_run, get_run_input, get_run_with_states, get_step_progress, start_flow, start_flows
+from pgflow.calls.runs import (
+    get_run,
+    get_run_input,
+    get_run_statuses,
+    get_run_with_states,
+    get_step_progress,
+    start_flow,
+    start_flows,
+)
 from pgflow.calls.tasks import complete_tasks, fail_tasks, fetch_tasks, requeue_stalled_tasks
 from pgflow.calls.workers import mark_worker_stopped, register_worker, send_heartbeats
 
@@ -23,6 +31,7 @@ __all__ = [
     "fetch_tasks",
     "get_run",
     "get_run_input",
+    "get_run_statuses",
     "get_run_with_states",
     "get_step_progress",
     "mark_worker_stopped",

@@ -55,6 +55,15 @@ def get_run_with_states(run_id: UUID) -> Call[tuple[RunRow, tuple[StepState, ...
     return Call("select pgflow.get_run_with_states(%s)::text", (run_id,), decode_rows)
 
 
+def get_run_statuses(run_ids: Sequence[UUID]) -> Call[dict[UUID, str]]:
+    """Read the statuses of many runs: `pgflow.get_run_statuses`. Gives them by run id, without those unknown."""
+    return Call(
+        "select run_id, status from pgflow.get_run_statuses(%s)",
+        (list(run_ids),),
+        lambda rows: {run_id: status for run_id, status in rows},  # noqa: C416 - rows are sequences of any length
+    )
+
+
 def get_run_input(run_id: UUID) -> Call[Json]:
     """Read the input of a run. Decoding raises RunNotFound when there is none."""
     return Call(

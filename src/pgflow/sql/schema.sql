@@ -19,6 +19,7 @@
 
 -- Events
 \ir lib/_notify.sql
+\ir lib/_notify_runs.sql
 \ir lib/_emit_event.sql
 \ir lib/_run_event.sql
 \ir lib/_step_event.sql
@@ -72,6 +73,7 @@
 \ir run/start_flow.sql
 \ir run/start_flows.sql
 \ir run/get_run_with_states.sql
+\ir run/get_run_statuses.sql
 \ir run/start_flow_with_states.sql
 \ir run/get_flow_input.sql
 \ir run/get_step_output.sql

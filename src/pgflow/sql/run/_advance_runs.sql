@@ -20,5 +20,6 @@ begin
 
   perform pgflow._start_ready_steps(v_run_ids, p_delay);
   perform pgflow._complete_runs(v_run_ids);
+  perform pgflow._notify_runs(v_run_ids);
 end
 $$;
