@@ -16,15 +16,21 @@
     │   ├── TooOld             the schema is older than this package
     │   ├── TooNew             the schema is newer than this package
     │   └── Drifted            an applied migration differs from the packaged one
-    └── ConnectionLost         the database can't be reached, or went away
+    ├── ConnectionLost         the database can't be reached, or went away
+    └── raised by handlers, to say what becomes of their task
+        ├── Retry              this attempt failed; the next one at a chosen time
+        ├── NonRetryable       the task failed, whatever attempts are left
+        └── Snooze             not now: the task comes back later and no attempt is used up
 
 Database errors cross as SQLSTATE and constraint names and meet this tree in :func:`translate`.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -145,6 +151,49 @@ class ConnectionLost(PgFlowError):
     """The database can't be reached, or the connection broke."""
 
 
+class Retry(PgFlowError):
+    """Raise it in a handler: this attempt failed, and the next one is due `after` so many seconds.
+
+    `after` takes the place of the delay by the formula; it is a number of seconds, fractions are rounded up, or a
+    timedelta. An attempt is used up, so on the last one the task has failed. Raises TypeError for anything else, and
+    ValueError for what is negative, no number, or more than 68 years. ::
+
+        raise Retry(after=30) from error
+    """
+
+    def __init__(self, after: float | timedelta, message: str = "") -> None:
+        self.after = _whole_seconds(after, "Retry(after=…)")
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.args[0] or 'asked for'}, again in {self.after} s"
+
+
+class NonRetryable(PgFlowError):
+    """Raise it in a handler: the task has failed, whatever attempts are left."""
+
+
+class Snooze(PgFlowError):
+    """Raise it in a handler: put the task back for so many seconds; no attempt is used up, so it may go on for ever.
+
+    Takes and refuses what :class:`Retry` does.
+    """
+
+    def __init__(self, seconds: float | timedelta) -> None:
+        self.seconds = _whole_seconds(seconds, "Snooze(…)")
+        super().__init__(f"for {self.seconds} s")
+
+
+def _whole_seconds(value: float | timedelta, place: str) -> int:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{place} takes seconds or a timedelta, not {value!r}")
+    if not 0 <= seconds <= _MOST_SECONDS:  # NaN neither
+        raise ValueError(f"{place} takes 0 to {_MOST_SECONDS} seconds, not {value!r}")
+    return math.ceil(seconds)
+
+
+_MOST_SECONDS = 2_147_483_647
 _MISSING_OBJECTS = (
     sqlstate.InvalidSchemaName,
     sqlstate.UndefinedTable,

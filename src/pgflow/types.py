@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -105,7 +105,8 @@ class TaskReport:
     """What a worker says about one task: completed with `output` (JSON text), failed with `error_message`, or released.
 
     A failure that is `final` isn't retried; `retry_delay`, in seconds, stands for the delay by the formula. A task that
-    is released goes back to its queue for `release_delay` seconds and the attempt isn't counted.
+    is released goes back to its queue for `release_delay` seconds and the attempt isn't counted. What is `recorded` is
+    in the database already. The traceback of a failure is for logs.
     """
 
     run_id: UUID
@@ -117,6 +118,8 @@ class TaskReport:
     final: bool = False
     retry_delay: int | None = None
     release_delay: int | None = None
+    recorded: bool = False
+    traceback: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Worker:
         self._worker_ids: dict[str, UUID] = {slug: uuid4() for slug in self._flows}
         self._stopping = asyncio.Event()
         self._abandoning = asyncio.Event()
-        self._executor = Executor(self._flows, client, self._stopping)
+        self._executor = Executor(self._flows, client, self._stopping, worker_ids=self._worker_ids)
         self._exchange = ExchangeLoop(
             client.database,
             self._worker_ids,
