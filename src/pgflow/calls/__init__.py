@@ -6,7 +6,8 @@ A :class:`Call` runs on any psycopg connection::
     rows = connection.execute(call.sql, call.arguments).fetchall()
     run, steps = call.decode(rows)
 
-JSON crosses as text in both directions, so that values don't depend on what a connection makes of jsonb.
+Other drivers run it as well: those with numbered parameters take ``call.numbered()``. JSON crosses as text in both
+directions, whole rows included, so that values don't depend on what a driver or a connection makes of types.
 """
 
 from pgflow.calls.call import Call
