@@ -36,12 +36,19 @@ PUBLIC = [
     "PgFlowError",
     "Retry",
     "Run",
+    "RunCompletedEvent",
     "RunFailed",
+    "RunFailedEvent",
     "RunNotFound",
+    "RunStartedEvent",
     "RunStatus",
     "SchemaError",
     "Snooze",
+    "StepCompletedEvent",
+    "StepFailedEvent",
     "StepNotFound",
+    "StepSkippedEvent",
+    "StepStartedEvent",
     "StepState",
     "StepStatus",
     "TaskStatus",
@@ -109,7 +116,8 @@ def test_twins_have_the_same_signatures(asynchronous: type[Any], blocking: type[
     theirs = public_members(blocking)
     for name, member in public_members(asynchronous).items():
         if callable(member) and name in theirs:
-            assert inspect.signature(member) == inspect.signature(theirs[name]), name
+            signature = str(inspect.signature(member)).replace("AsyncIterator", "Iterator")
+            assert signature == str(inspect.signature(theirs[name])), name
 
 
 @pytest.mark.parametrize(("asynchronous", "blocking"), TWINS, ids=lambda kind: kind.__name__)

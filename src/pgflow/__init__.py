@@ -23,6 +23,15 @@ from pgflow.errors import (
     TooOld,
     WaitTimeout,
 )
+from pgflow.events import (
+    RunCompletedEvent,
+    RunFailedEvent,
+    RunStartedEvent,
+    StepCompletedEvent,
+    StepFailedEvent,
+    StepSkippedEvent,
+    StepStartedEvent,
+)
 from pgflow.flow import Flow
 from pgflow.types import RunStatus, StepState, StepStatus, TaskStatus
 from pgflow.worker.context import Context
@@ -44,12 +53,19 @@ __all__ = [
     "PgFlowError",
     "Retry",
     "Run",
+    "RunCompletedEvent",
     "RunFailed",
+    "RunFailedEvent",
     "RunNotFound",
+    "RunStartedEvent",
     "RunStatus",
     "SchemaError",
     "Snooze",
+    "StepCompletedEvent",
+    "StepFailedEvent",
     "StepNotFound",
+    "StepSkippedEvent",
+    "StepStartedEvent",
     "StepState",
     "StepStatus",
     "TaskStatus",

@@ -261,13 +261,16 @@ async def test_what_ended_while_nobody_listened_is_seen(
     assert (await in_time(task)).status == "completed"
 
 
-async def test_subscribers_look_when_listening_begins_ends_and_begins_again(shared_url: str) -> None:
+async def test_subscribers_look_when_listening_begins_settles_and_is_interrupted(
+    shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "_SETTLING_SECONDS", 0.1)
     async with PgFlow(shared_url) as app:
         await app.open()
         async with subscribed(app.database.watcher.listener, "tasks") as payloads:
-            assert payloads == [""]
+            assert payloads == ["", ""]  # it has begun, and settled
             terminate(shared_url, *sessions(shared_url))
-            await eventually(lambda: payloads == ["", "", ""], "told of the loss and of the new session")
+            await eventually(lambda: payloads == [""] * 5, "told of the loss and of the new session")
 
 
 async def test_a_half_open_connection_is_noticed(
@@ -282,9 +285,9 @@ async def test_a_half_open_connection_is_noticed(
         subscribed(app.database.watcher.listener) as payloads,
     ):
         wire.cut()
-        await eventually(lambda: payloads == ["", "", ""], "told of the loss and of the new session")
+        await eventually(lambda: payloads == [""] * 5, "told of the loss and of the new session")
         workbench.connection.execute("select pg_notify('pgflow_runs', 'x')")
-        await eventually(lambda: payloads[3:] == ["x"], "the new session hears")
+        await eventually(lambda: payloads[5:] == ["x"], "the new session hears")
 
 
 async def test_a_deaf_listener_says_so_once_and_looks_itself(

@@ -67,6 +67,7 @@ class Listener:
         self._subscriptions: set[Subscription] = set()
         self._linger_until: dict[Topic, float] = {}
         self._listening_since: dict[Topic, float] = {}
+        self._settled: set[Topic] = set()
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()  # of the loop that it was first waited for in, hence a new one for each task
@@ -75,8 +76,8 @@ class Listener:
     def subscribe(self, topic: Topic, wake: Callable[[str], None]) -> Subscription:
         """Call `wake` with the payload of each notification, from now until the subscription is closed.
 
-        An empty payload means look yourself: also when listening begins, after it was interrupted, and when it ends.
-        `wake` must neither block nor raise.
+        An empty payload means look yourself: also when listening begins, when it has settled, and when it is
+        interrupted. `wake` must neither block nor raise.
         """
         subscription = Subscription(self, topic, wake)
         self._subscriptions.add(subscription)
@@ -103,8 +104,7 @@ class Listener:
         A transaction that was under way when listening began may have found nobody who listens, so some time must have
         passed since.
         """
-        since = self._listening_since.get(topic)
-        return since is not None and asyncio.get_running_loop().time() >= since + _SETTLING_SECONDS
+        return topic in self._settled
 
     async def close(self) -> None:
         """End all subscriptions and close the connection; again is fine."""
@@ -129,8 +129,7 @@ class Listener:
                 backoff = _BACKOFF_WHEN_IMPOSSIBLE
                 self._complain(error)
             except (psycopg.OperationalError, PgFlowError, OSError) as error:
-                has_worked = any(map(self.is_settled, self._listening_since))
-                backoff = _FIRST_BACKOFF if has_worked else min(backoff * 2, _LONGEST_BACKOFF)
+                backoff = _FIRST_BACKOFF if self._settled else min(backoff * 2, _LONGEST_BACKOFF)
                 self._complain(error)
             except psycopg.Error as error:  # no privilege, no schema, a server that is read-only
                 backoff = _BACKOFF_WHEN_REFUSED
@@ -149,7 +148,8 @@ class Listener:
                 if renewal_at <= loop.time() or topics != set(self._listening_since):
                     await self._adjust(session, topics)
                     renewal_at = loop.time() + _RENEWAL_SECONDS
-                for notify in await session.wait(min(renewal_at, *self._ends_of_lingering()) - loop.time()):
+                next_event = min(renewal_at, *self._ends_of_lingering(), *self._settle())
+                for notify in await session.wait(next_event - loop.time()):
                     self._tell(notify.channel.removeprefix("pgflow_"), notify.payload)
             await session.unregister()
 
@@ -161,6 +161,7 @@ class Listener:
         await session.register(topics)
         now = asyncio.get_running_loop().time()
         self._listening_since = {topic: self._listening_since.get(topic, now) for topic in topics}
+        self._settled &= topics
         for topic in new:
             self._tell(topic, "")
         if self._has_complained:
@@ -177,9 +178,19 @@ class Listener:
         subscribed = {subscription.topic for subscription in self._subscriptions}
         return [end for topic, end in self._linger_until.items() if topic not in subscribed] or [float("inf")]
 
+    def _settle(self) -> list[float]:
+        """Let subscribers of topics that have settled look once more, and return when the others will have."""
+        ends = {topic: since + _SETTLING_SECONDS for topic, since in self._listening_since.items()}
+        for topic, end in ends.items():
+            if topic not in self._settled and end <= asyncio.get_running_loop().time():
+                self._settled.add(topic)
+                self._tell(topic, "")
+        return [end for topic, end in ends.items() if topic not in self._settled]
+
     def _stop_telling(self) -> None:
         """Let subscribers look themselves, from now on."""
         self._session = None
+        self._settled.clear()
         topics, self._listening_since = list(self._listening_since), {}
         for topic in topics:
             self._tell(topic, "")
