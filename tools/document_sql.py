@@ -94,8 +94,9 @@ GROUPS = (
         "What a worker calls. The functions for batches do for many tasks at once what the others do for one.",
         (
             "register_worker",
-            "send_heartbeats",
+            "keep_alive",
             "mark_worker_stopped",
+            "stop_workers",
             "fetch_tasks",
             "start_tasks",
             "complete_task",
@@ -104,13 +105,14 @@ GROUPS = (
             "fail_tasks",
             "calculate_retry_delay",
             "set_vt_batch",
+            "extend_leases",
             "poll_for_tasks",
         ),
     ),
     Group(
         "Recover",
         "Workers die. Somebody has to call the first one every few seconds: a worker of this package, pg_cron, or you.",
-        ("requeue_stalled_tasks", "recover_stalled_tasks", "fail_stalled_tasks"),
+        ("requeue_stalled_tasks", "recover_stalled_tasks", "fail_stalled_tasks", "recover_tasks"),
     ),
     Group(
         "Move a run by hand",

@@ -35,7 +35,8 @@ from pgflow.events import (
 from pgflow.flow import Flow
 from pgflow.types import RunStatus, StepState, StepStatus, TaskStatus
 from pgflow.worker.context import Context
-from pgflow.worker.worker import Worker, WorkerState
+from pgflow.worker.state import WorkerState
+from pgflow.worker.worker import Worker
 
 __all__ = [
     "CORE_VERSION",

@@ -22,7 +22,7 @@ class PgFlow(Client):
         url: str | None = None,
         *,
         flows: Iterable[Flow] = (),
-        pool_size: int = 4,
+        pool_size: int = 2,
         listen: bool = True,
         listen_url: str | None = None,
     ) -> None:

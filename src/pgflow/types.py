@@ -133,3 +133,16 @@ class StepProgress:
     failed: int
     attempts: int
     error_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a heartbeat brings back: workers that are asked to leave, and what recovery has done.
+
+    `recovery_error` is what recovery ran into; the heartbeat itself has succeeded then.
+    """
+
+    deprecated_ids: list[UUID]
+    requeued_count: int
+    failed_count: int
+    recovery_error: str | None

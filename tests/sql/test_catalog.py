@@ -90,7 +90,10 @@ ADDITIONS = {
     "register_listener": "notifications are sent only while somebody listens",
     "unregister_listener": "notifications are sent only while somebody listens",
     "register_worker": "workers only call functions, they write to no table",
-    "send_heartbeats": "workers only call functions, they write to no table",
+    "keep_alive": "workers only call functions, they write to no table; one heartbeat for all workers of a process",
+    "stop_workers": "workers only call functions; all workers of a process in one call",
+    "recover_tasks": "recovery and its end by policy, by one worker at a time",
+    "extend_leases": "which tasks a worker still holds, and their messages kept away",
 }
 
 SECURITY_DEFINER = {

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pgflow import schema
 from pgflow.calls import Call
+from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
 from pgflow.database_url import resolve_url, why_not
 from pgflow.errors import ConnectionLost, translate
 from pgflow.listening import AsyncRunWatcher
@@ -30,12 +32,15 @@ class Database:
     """
 
     def __init__(
-        self, url: str | None = None, *, pool_size: int = 4, listen: bool = True, listen_url: str | None = None
+        self, url: str | None = None, *, pool_size: int = 2, listen: bool = True, listen_url: str | None = None
     ) -> None:
         if pool_size < 1:
             raise ValueError(f"pool_size must be at least 1, not {pool_size}")
-        self._url = url
-        self._resolved_url: str | None = None
+        self._given_url = url
+        self.url: str | None = None
+        """The URL, once opened."""
+        self.options: dict[str, Any] = {}
+        """What psycopg is given besides the URL, once opened."""
         self._pool_size = pool_size
         self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] | None = None
         self._opening = asyncio.Lock()
@@ -52,13 +57,20 @@ class Database:
         async with self._opening:
             if self._pool is not None:
                 return
-            url = await asyncio.to_thread(resolve_url, self._url)
-            await self._check(url)
+            url = await asyncio.to_thread(resolve_url, self._given_url)
+            self.options = await self._check(url)
             pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
-                url, min_size=1, max_size=self._pool_size, open=False, kwargs={"autocommit": True}, name="pgflow"
+                url,
+                min_size=1,
+                max_size=self._pool_size,
+                open=False,
+                kwargs=self.options,
+                name=POOL_NAME,
+                reconnect_timeout=RECONNECT_SECONDS,
+                reconnect_failed=AsyncConnectionPool.check,  # begins again
             )
             await pool.open()
-            self._resolved_url = url
+            self.url = url
             self._pool = pool
 
     async def close(self) -> None:
@@ -78,7 +90,7 @@ class Database:
 
     def _session_url(self) -> str:
         """Return the URL to listen on."""
-        url = self._listen_url or self._resolved_url
+        url = self._listen_url or self.url
         if url is None:
             raise ConnectionLost("the database has not been opened yet")
         return url
@@ -90,17 +102,33 @@ class Database:
         assert self._pool is not None
         try:
             async with self._pool.connection() as connection:
-                yield connection
+                try:
+                    yield connection
+                except ReadOnlySqlTransaction:  # this server has become a standby; a new connection may find the other
+                    await connection.close()
+                    raise
         except PoolTimeout as error:
             raise ConnectionLost(f"no connection to the database within {self._pool.timeout:g} s") from error
         except psycopg.Error as error:
             raise translate(error) from error
 
-    async def _check(self, url: str) -> None:
-        """Find out on one connection whether the database is there and ready, before a pool retries in vain."""
+    async def _check(self, url: str) -> dict[str, Any]:
+        """Find out on one connection whether the database is there and ready, before a pool retries in vain.
+
+        Returns the options of further connections.
+        """
         try:
-            async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
-                cursor = await connection.execute(schema.VERSIONS_QUERY)
-                schema.judge(await cursor.fetchall())
+            try:
+                return await self._try(url, connection_options(url))
+            except psycopg.OperationalError as error:
+                if not is_refused_by_pooler(error):
+                    raise
+                return await self._try(url, connection_options(url, pooled=True))
         except (psycopg.Error, UnicodeError) as error:  # names of hosts are encoded in a way that can fail
             raise why_not(url, error) from error
+
+    async def _try(self, url: str, options: dict[str, Any]) -> dict[str, Any]:
+        async with await AsyncConnection.connect(url, **options) as connection:
+            cursor = await connection.execute(schema.VERSIONS_QUERY)
+            schema.judge(await cursor.fetchall())
+        return options

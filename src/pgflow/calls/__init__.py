@@ -22,12 +22,20 @@ from pgflow.calls.runs import (
     start_flows,
 )
 from pgflow.calls.tasks import complete_tasks, fail_tasks, fetch_tasks, requeue_stalled_tasks
-from pgflow.calls.workers import mark_worker_stopped, register_worker, send_heartbeats
+from pgflow.calls.workers import (
+    extend_leases,
+    keep_alive,
+    mark_worker_stopped,
+    recover_tasks,
+    register_worker,
+    stop_workers,
+)
 
 __all__ = [
     "Call",
     "complete_tasks",
     "ensure_flow_compiled",
+    "extend_leases",
     "fail_tasks",
     "fetch_tasks",
     "get_run",
@@ -35,10 +43,12 @@ __all__ = [
     "get_run_statuses",
     "get_run_with_states",
     "get_step_progress",
+    "keep_alive",
     "mark_worker_stopped",
+    "recover_tasks",
     "register_worker",
     "requeue_stalled_tasks",
-    "send_heartbeats",
     "start_flow",
     "start_flows",
+    "stop_workers",
 ]

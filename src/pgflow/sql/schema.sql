@@ -103,6 +103,8 @@
 \ir task/requeue_stalled_tasks.sql
 \ir task/recover_stalled_tasks.sql
 \ir task/fail_stalled_tasks.sql
+\ir task/recover_tasks.sql
+\ir task/extend_leases.sql
 
 -- Single steps of the settle sequence, for operators
 \ir run/maybe_complete_run.sql
@@ -113,8 +115,9 @@
 
 -- Workers
 \ir worker/register_worker.sql
-\ir worker/send_heartbeats.sql
+\ir worker/keep_alive.sql
 \ir worker/mark_worker_stopped.sql
+\ir worker/stop_workers.sql
 \ir worker/track_worker_function.sql
 \ir worker/register_listener.sql
 \ir worker/unregister_listener.sql

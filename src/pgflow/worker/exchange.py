@@ -71,6 +71,7 @@ class ExchangeLoop:
         self._accepting = set(worker_ids)
         self._resting_until: dict[str, float] = {}
         self._running: dict[asyncio.Task[TaskReport], StartedTask] = {}
+        self._taken_away: set[asyncio.Task[TaskReport]] = set()
         self._outbox = Outbox(database)
         self._abandoned = False
         self._wake = asyncio.Event()
@@ -91,6 +92,17 @@ class ExchangeLoop:
         else:
             self._accepting.discard(flow_slug)
         self._wake.set()
+
+    def held(self) -> list[StartedTask]:
+        """Return the tasks that run."""
+        return list(self._running.values())
+
+    def take_away(self, task: StartedTask) -> None:
+        """Cancel the handler of a task that isn't this worker's any more; nothing is reported."""
+        for running, held in self._running.items():
+            if held is task:
+                self._taken_away.add(running)
+                running.cancel()
 
     def abandon(self) -> None:
         """Cancel the tasks that run, and fetch no more. They aren't reported; recovery gives them to somebody else."""
@@ -164,7 +176,9 @@ class ExchangeLoop:
 
     def _settle(self, running: asyncio.Task[TaskReport]) -> None:
         task = self._running.pop(running)
-        if not running.cancelled():
+        if running in self._taken_away:
+            self._taken_away.discard(running)
+        elif not running.cancelled():
             error = running.exception()
             self._outbox.add(report(task, failed(error)) if error else running.result())
         elif not self._abandoned:
