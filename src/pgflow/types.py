@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -85,7 +85,7 @@ class StartedTask:
     """A task handed to a worker.
 
     `attempt` counts from 1 and fences the report; `timeout` is the effective one in seconds. `flow_input` is the
-    run's input for root steps that are no maps, else None.
+    run's input for root steps that are no maps, else None. `base_delay`, in seconds, is what backoff starts from.
     """
 
     flow_slug: str
@@ -98,6 +98,18 @@ class StartedTask:
     attempt: int
     max_attempts: int
     timeout: int
+    base_delay: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """A run that a worker's reports have ended, `seconds` after its start; `error_message` says why it failed."""
+
+    run_id: UUID
+    flow_slug: str
+    status: str
+    seconds: float
+    error_message: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +117,8 @@ class TaskReport:
     """What a worker says about one task: completed with `output` (JSON text), failed with `error_message`, or released.
 
     A failure that is `final` isn't retried; `retry_delay`, in seconds, stands for the delay by the formula. A task that
-    is released goes back to its queue for `release_delay` seconds and the attempt isn't counted. What is `recorded` is
-    in the database already. The traceback of a failure is for logs.
+    is released goes back to its queue for `release_delay` seconds and the attempt isn't counted. A report that is
+    `recorded` is in the database already.
     """
 
     run_id: UUID
@@ -119,7 +131,6 @@ class TaskReport:
     retry_delay: int | None = None
     release_delay: int | None = None
     recorded: bool = False
-    traceback: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +144,3 @@ class StepProgress:
     failed: int
     attempts: int
     error_message: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """What a heartbeat brings back: workers that are asked to leave, and what recovery has done.
-
-    `recovery_error` is what recovery ran into; the heartbeat itself has succeeded then.
-    """
-
-    deprecated_ids: list[UUID]
-    requeued_count: int
-    failed_count: int
-    recovery_error: str | None

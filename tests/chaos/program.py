@@ -9,10 +9,11 @@ import sys
 from typing import Any
 
 from pgflow import Context, Flow, PgFlow
-from pgflow.calls import Call
-from pgflow.worker import exchange
-from pgflow.worker.exchange import PollInterval
+from pgflow.calls import Call, Exchanged
+from pgflow.types import TaskReport
+from pgflow.worker.exchange import ExchangeLoop
 from pgflow.worker.outbox import Outbox
+from pgflow.worker.pace import PollInterval
 from pgflow.worker.worker import Worker
 
 EFFECTS = "create table effects (run_id uuid not null, task_index int not null, attempt int not null)"
@@ -51,31 +52,37 @@ def die(*_: object) -> None:
 
 def die_before_the_report() -> None:
     """Die when a result is about to be reported."""
-    deliver = Outbox.deliver
+    take = Outbox.take
 
-    async def dying(outbox: Outbox) -> bool:
-        if len(outbox):
+    def dying(outbox: Outbox) -> list[TaskReport]:
+        if outbox.waiting:
             die()
-        return await deliver(outbox)
+        return take(outbox)
 
-    Outbox.deliver = dying  # type: ignore[method-assign, assignment]
+    Outbox.take = dying  # type: ignore[method-assign]
 
 
 def die_after_the_report() -> None:
     """Die when a result has been reported."""
-    deliver = Outbox.deliver
+    trade = ExchangeLoop._trade
 
-    async def dying(outbox: Outbox) -> bool:
-        if await deliver(outbox):
+    async def dying(loop: ExchangeLoop, *arguments: Any) -> Exchanged:
+        exchanged = await trade(loop, *arguments)
+        if exchanged.recorded:
             die()
-        return False
+        return exchanged
 
-    Outbox.deliver = dying  # type: ignore[method-assign, assignment]
+    ExchangeLoop._trade = dying  # type: ignore[method-assign]
 
 
 def die_after_the_fetch() -> None:
     """Die when tasks have been started that no handler has seen."""
-    exchange.ExchangeLoop._start = die  # type: ignore[method-assign, assignment]
+
+    def dying(_: ExchangeLoop, exchanged: Exchanged) -> None:
+        if exchanged.tasks:
+            die()
+
+    ExchangeLoop._accept = dying  # type: ignore[method-assign]
 
 
 POINTS: dict[str, Any] = {

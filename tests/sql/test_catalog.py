@@ -80,20 +80,18 @@ ADDITIONS = {
     "fail_tasks": "a batch of failures in one call, fenced by attempt",
     "fetch_tasks": "reading messages and starting their tasks in one call",
     "exchange_tasks": "a worker's results for new tasks, in one call",
+    "release_tasks": "tasks given back without an attempt used, by a worker that stops or a handler that snoozes",
+    "release_lost_tasks": "tasks given back whose handover was lost with the connection",
     "start_flows": "many runs in one call",
     "fail_stalled_tasks": "ends what recovery has given up, which the contract allows as a function of its own",
     "recover_stalled_tasks": "recovery after another time than the contract's half a minute",
     "flow_exists": "clients only call functions, they read no table",
     "get_flow_input": "clients only call functions, they read no table",
     "get_step_output": "clients only call functions, they read no table",
-    "get_run_statuses": "one statement for who waits for many runs",
     "register_listener": "notifications are sent only while somebody listens",
     "unregister_listener": "notifications are sent only while somebody listens",
     "register_worker": "workers only call functions, they write to no table",
-    "keep_alive": "workers only call functions, they write to no table; one heartbeat for all workers of a process",
-    "stop_workers": "workers only call functions; all workers of a process in one call",
-    "recover_tasks": "recovery and its end by policy, by one worker at a time",
-    "extend_leases": "which tasks a worker still holds, and their messages kept away",
+    "send_heartbeats": "workers only call functions, they write to no table",
 }
 
 SECURITY_DEFINER = {
@@ -104,7 +102,6 @@ SECURITY_DEFINER = {
     "setup_ensure_workers_cron",
     "cleanup_ensure_workers_logs",
     "recover_stalled_tasks",  # does what requeue_stalled_tasks does
-    "get_run_statuses",  # as get_run_with_states
 }
 
 # The contract's function and one that does the same in batches and counts.

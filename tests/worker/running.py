@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from pgflow import Flow, PgFlow, Run
 from pgflow.types import Json
-from pgflow.worker.exchange import PollInterval
+from pgflow.worker.pace import PollInterval
 from pgflow.worker.worker import Worker
 
 DEADLINE_SECONDS = 20

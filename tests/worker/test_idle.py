@@ -9,16 +9,16 @@ from datetime import datetime
 import pytest
 
 from pgflow import Flow, PgFlow
-from pgflow.worker.exchange import PollInterval
+from pgflow.worker.pace import PollInterval
 from worker.running import eventually, query, working
 
 COUNTED = """
     create sequence fetches;
-    alter function pgflow.fetch_tasks(text, uuid, int) rename to uncounted_fetch_tasks;
-    create function pgflow.fetch_tasks(text, uuid, int) returns setof pgflow.started_task language plpgsql as $$
+    alter function pgflow._take_tasks(text, uuid, int) rename to _uncounted_take_tasks;
+    create function pgflow._take_tasks(text, uuid, int) returns pgflow.started_task[] language plpgsql as $$
     begin
       perform nextval('public.fetches');
-      return query select * from pgflow.uncounted_fetch_tasks($1, $2, $3);
+      return pgflow._uncounted_take_tasks($1, $2, $3);
     end $$;
 """
 HEARTBEATS = 20

@@ -104,7 +104,7 @@ async def test_a_second_signal_ends_it_at_once(
     await process.until_logged("worker stops")
     process.send(signal.SIGTERM)
     assert process.exit_code(within=5) == 0
-    assert (task(url)["status"], task(url)["error_message"]) == ("started", None)
+    assert (task(url)["status"], task(url)["attempts_count"], task(url)["error_message"]) == ("queued", 0, None)
     assert "worker abandons 1 tasks" in process.output
     assert "Traceback" not in process.output
 

@@ -52,7 +52,7 @@ async def test_a_stopping_worker_takes_no_more_tasks(app: PgFlow, url: str) -> N
     assert statuses(url) == ["completed", "queued"]
 
 
-async def test_stop_abandons_an_async_handler_after_its_timeout(app: PgFlow, url: str) -> None:
+async def test_stop_gives_back_the_task_of_an_async_handler_after_its_timeout(app: PgFlow, url: str) -> None:
     flow = Flow("endless")
     entered = asyncio.Event()
     cancelled = False
@@ -72,17 +72,17 @@ async def test_stop_abandons_an_async_handler_after_its_timeout(app: PgFlow, url
         await eventually(entered.is_set, "the handler runs")
         await worker.stop(0.01)
     assert cancelled
-    assert (task(url)["status"], task(url)["error_message"]) == ("started", None)
+    assert (task(url)["status"], task(url)["attempts_count"], task(url)["error_message"]) == ("queued", 0, None)
 
 
-async def test_stop_leaves_a_thread_behind_after_its_timeout(app: PgFlow, url: str) -> None:
+async def test_stop_leaves_a_thread_behind_after_its_timeout_and_gives_back_its_task(app: PgFlow, url: str) -> None:
     entered, released = threading.Event(), threading.Event()
     flow = waiting_flow(entered, released)
     async with working(app, flow) as worker:
         await app.start_flow(flow, 1)
         await eventually(entered.is_set, "the handler runs")
         await worker.stop(0.01)
-    assert task(url)["status"] == "started"
+    assert (task(url)["status"], task(url)["attempts_count"]) == ("queued", 0)
     released.set()
 
 

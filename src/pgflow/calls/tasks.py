@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from pgflow.calls.call import Call, Row, json_value
-from pgflow.types import StartedTask, TaskReport
+from pgflow.calls.call import Call, Row, from_json, json_value
+from pgflow.errors import InvalidInput
+from pgflow.serialize import decode, describe_error
+from pgflow.types import EndedRun, StartedTask, TaskReport
+
+_TASK_COLUMNS = (
+    "task.flow_slug, task.run_id, task.step_slug, task.task_index, task.input::text, task.flow_input::text,"
+    " task.message_id, task.attempt, task.max_attempts, task.timeout, task.base_delay"
+)
+
+
+# The first row has what concerns the whole exchange.
+_EXCHANGE = f"""\
+select
+  case when task.number is null or task.number = 1 then exchanged.recorded end,
+  case when task.number is null or task.number = 1 then to_jsonb(exchanged.ended_runs)::text end,
+  exchanged.pause, {_TASK_COLUMNS}
+from pgflow.exchange_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s) as exchanged
+left join lateral unnest(exchanged.tasks) with ordinality as task (
+  flow_slug, run_id, step_slug, task_index, input, flow_input,
+  message_id, attempt, max_attempts, timeout, base_delay, number
+) on true"""
+
+
+@dataclass(slots=True)
+class Exchanged:
+    """What an exchange gave.
+
+    `recorded` are the positions, from 0, of the reports that counted. `unreadable` are failures, to be reported, of
+    tasks whose input holds what Python can't: too deep, too long a number. `pause` is the number of seconds until the
+    next message becomes visible; None if none is waiting, or there were as many tasks as wanted.
+    """
+
+    recorded: list[int] = field(default_factory=list)
+    tasks: list[StartedTask] = field(default_factory=list)
+    unreadable: list[TaskReport] = field(default_factory=list)
+    ended_runs: list[EndedRun] = field(default_factory=list)
+    pause: float | None = None
 
 
 def fetch_tasks(flow_slug: str, worker_id: UUID, limit: int) -> Call[list[StartedTask]]:
     """Read messages and start their tasks: `pgflow.fetch_tasks`. Gives the tasks started."""
     return Call(
-        "select flow_slug, run_id, step_slug, task_index, input::text, flow_input::text,"
-        " message_id, attempt, max_attempts, timeout from pgflow.fetch_tasks(%s, %s, %s)",
+        f"select {_TASK_COLUMNS} from pgflow.fetch_tasks(%s, %s, %s) as task",
         (flow_slug, worker_id, limit),
         lambda rows: [_task(row) for row in rows],
     )
@@ -44,6 +80,59 @@ def fail_tasks(reports: Sequence[TaskReport]) -> Call[list[int]]:
     )
 
 
+def release_tasks(reports: Sequence[TaskReport], worker_ids: Sequence[UUID] | None = None) -> Call[list[int]]:
+    """Give tasks back without counting their attempt: `pgflow.release_tasks`. Gives the positions that counted.
+
+    With `worker_ids`, only tasks that one of these workers has started.
+    """
+    return Call(
+        "select pgflow.release_tasks(%s, %s, %s, %s, %s, %s)",
+        (
+            *_task_keys(reports),
+            [report.attempt for report in reports],
+            [report.release_delay for report in reports],
+            None if worker_ids is None else list(worker_ids),
+        ),
+        _positions,
+    )
+
+
+def release_lost_tasks(worker_ids: Sequence[UUID], known: Sequence[tuple[UUID, str, int]]) -> Call[int]:
+    """Give back what these workers don't know that they have: `pgflow.release_lost_tasks`. Gives the number of tasks.
+
+    `known` are the tasks that they know of: run, step, index.
+    """
+    run_ids, step_slugs, task_indexes = ([key[place] for key in known] for place in range(3))
+    return Call(
+        "select cardinality(pgflow.release_lost_tasks(%s, %s, %s, %s))",
+        (list(worker_ids), run_ids, step_slugs, task_indexes),
+        lambda rows: int(rows[0][0]),
+    )
+
+
+def exchange_tasks(reports: Sequence[TaskReport], worker_ids: Mapping[str, UUID], limit: int) -> Call[Exchanged]:
+    """Report completed and failed tasks and get up to `limit` new ones: `pgflow.exchange_tasks`.
+
+    `worker_ids` has the worker for each flow that tasks are wanted of, in the order in which queues are asked.
+    """
+    outputs = [None if report.output is None else report.output.decode() for report in reports]
+    return Call(
+        _EXCHANGE,
+        (
+            *_task_keys(reports),
+            [report.attempt for report in reports],
+            outputs,
+            [report.error_message for report in reports],
+            [report.final for report in reports],
+            [report.retry_delay for report in reports],
+            list(worker_ids),
+            list(worker_ids.values()),
+            limit,
+        ),
+        _exchanged,
+    )
+
+
 def requeue_stalled_tasks() -> Call[int]:
     """Put stalled tasks back into their queues: `pgflow.requeue_stalled_tasks`. Gives their number."""
     return Call("select pgflow.requeue_stalled_tasks()", (), lambda rows: int(rows[0][0]))
@@ -65,3 +154,23 @@ def _task(row: Row) -> StartedTask:
     flow_slug, run_id, step_slug, task_index, input_text, flow_input_text, *rest = row
     task_input, flow_input = json_value(input_text), json_value(flow_input_text)
     return StartedTask(flow_slug, run_id, step_slug, task_index, task_input, flow_input, *rest)
+
+
+def _exchanged(rows: Sequence[Row]) -> Exchanged:
+    recorded, ended_runs, pause, *_ = rows[0]
+    exchanged = Exchanged([position - 1 for position in recorded], pause=pause)
+    if ended_runs is not None:
+        exchanged.ended_runs = [from_json(EndedRun, row) for row in decode(ended_runs)]
+    for _, _, _, *task in rows:
+        if task[0] is None:
+            break
+        try:
+            exchanged.tasks.append(_task(task))
+        except InvalidInput as error:
+            exchanged.unreadable.append(_unreadable(task, error))
+    return exchanged
+
+
+def _unreadable(row: Row, error: InvalidInput) -> TaskReport:
+    _, run_id, step_slug, task_index, _, _, _, attempt, *_ = row
+    return TaskReport(run_id, step_slug, task_index, attempt, error_message=describe_error(error))

@@ -19,7 +19,6 @@
 
 -- Events
 \ir lib/_notify.sql
-\ir lib/_notify_runs.sql
 \ir lib/_emit_event.sql
 \ir lib/_run_event.sql
 \ir lib/_step_event.sql
@@ -73,7 +72,6 @@
 \ir run/start_flow.sql
 \ir run/start_flows.sql
 \ir run/get_run_with_states.sql
-\ir run/get_run_statuses.sql
 \ir run/start_flow_with_states.sql
 \ir run/get_flow_input.sql
 \ir run/get_step_output.sql
@@ -83,6 +81,8 @@
 \ir task/_fill_inputs.sql
 \ir task/_start_tasks.sql
 \ir task/start_tasks.sql
+\ir task/_archive_orphans.sql
+\ir task/_take_tasks.sql
 \ir task/fetch_tasks.sql
 \ir task/poll_for_tasks.sql
 \ir task/_lock_tasks.sql
@@ -90,21 +90,28 @@
 \ir task/_count_down_steps.sql
 \ir task/_archive_reported.sql
 \ir task/_fail_type_violations.sql
+\ir task/_record_completions.sql
 \ir task/_complete_tasks.sql
 \ir task/complete_task.sql
 \ir task/complete_tasks.sql
 \ir task/_judge_failures.sql
 \ir task/_return_or_archive.sql
 \ir task/_apply_failures.sql
+\ir task/_record_failures.sql
 \ir task/_fail_tasks.sql
 \ir task/fail_task.sql
 \ir task/fail_tasks.sql
+\ir task/_record_releases.sql
+\ir task/release_tasks.sql
+\ir task/release_lost_tasks.sql
+\ir task/_record_reports.sql
+\ir task/_ended_runs.sql
+\ir task/_seconds_to_next_message.sql
+\ir task/exchange_tasks.sql
 \ir task/_requeue_stalled.sql
 \ir task/requeue_stalled_tasks.sql
 \ir task/recover_stalled_tasks.sql
 \ir task/fail_stalled_tasks.sql
-\ir task/recover_tasks.sql
-\ir task/extend_leases.sql
 
 -- Single steps of the settle sequence, for operators
 \ir run/maybe_complete_run.sql
@@ -115,9 +122,8 @@
 
 -- Workers
 \ir worker/register_worker.sql
-\ir worker/keep_alive.sql
+\ir worker/send_heartbeats.sql
 \ir worker/mark_worker_stopped.sql
-\ir worker/stop_workers.sql
 \ir worker/track_worker_function.sql
 \ir worker/register_listener.sql
 \ir worker/unregister_listener.sql

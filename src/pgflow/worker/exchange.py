@@ -5,50 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from psycopg import Error as DriverError
 
+from pgflow import calls
 from pgflow._async.connection import Database
+from pgflow.calls import Exchanged
 from pgflow.errors import PgFlowError
 from pgflow.types import StartedTask, TaskReport
-from pgflow.worker.fetching import fetch_tasks
+from pgflow.worker.news import News
 from pgflow.worker.outbox import Outbox, is_passing
 from pgflow.worker.outcome import failed, report
+from pgflow.worker.pace import Pace, PollInterval
 
 logger = logging.getLogger("pgflow.worker")
 
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 30.0
 _REST_OF_A_FLOW = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class PollInterval:
-    """Seconds between two looks at an empty queue: `shortest` after work, growing to `longest` while there is none."""
-
-    shortest: float = 0.02
-    longest: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 < self.shortest <= self.longest:
-            raise ValueError(
-                f"poll intervals must satisfy 0 < shortest <= longest, not {self.shortest}, {self.longest}"
-            )
-
-    def next(self, previous: float) -> float:
-        """Return the pause after `previous`: decorrelated jitter, so that workers spread out."""
-        return random.uniform(self.shortest, min(previous * 3, self.longest))  # noqa: S311 - no secret
+_LONGEST_WAIT = 1.0
+_PAUSE_WITH_NOTIFICATIONS = 30.0
 
 
 class ExchangeLoop:
-    """Reports what has ended and fetches what there is room for, until it is drained.
+    """Reports what has ended and gets new tasks, both in one call, until it is drained.
 
-    While one exchange is in flight finished tasks pile up, and the next exchange reports them all. Nothing is fetched
-    beyond `concurrency` tasks. A flow that can't be fetched from, because it was deleted for example, rests for some
+    While one exchange is in flight finished tasks pile up, and the next exchange reports them all: batches grow under
+    load and shrink to one when there is little to do. Up to `concurrency` handlers run at once; :class:`Pace` says how
+    many tasks are held for them. A flow that can't be fetched from, because it was deleted for example, rests for some
     seconds while the others go on.
     """
 
@@ -56,13 +44,14 @@ class ExchangeLoop:
         self,
         database: Database,
         worker_ids: Mapping[str, UUID],
-        execute: Callable[[StartedTask], Coroutine[Any, Any, TaskReport]],
+        execute: Callable[[StartedTask], Coroutine[object, object, TaskReport]],
         *,
         concurrency: int,
         poll_interval: PollInterval,
     ) -> None:
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        self.notified = False
+        """Whether somebody calls :meth:`wake` when tasks arrive, so that looking into empty queues can wait."""
+        self._pace = Pace(concurrency)
         self._database = database
         self._worker_ids = worker_ids
         self._execute = execute
@@ -70,20 +59,31 @@ class ExchangeLoop:
         self._poll_interval = poll_interval
         self._accepting = set(worker_ids)
         self._resting_until: dict[str, float] = {}
-        self._running: dict[asyncio.Task[TaskReport], StartedTask] = {}
+        self._waiting: deque[tuple[float, StartedTask]] = deque()
+        self._running: dict[asyncio.Task[TaskReport], tuple[float, StartedTask]] = {}
         self._taken_away: set[asyncio.Task[TaskReport]] = set()
-        self._outbox = Outbox(database)
+        self._outbox = Outbox(database, list(worker_ids.values()))
+        self._news = News(worker_ids)
+        self._answer_lost = False
         self._abandoned = False
         self._wake = asyncio.Event()
 
     @property
     def unfinished(self) -> int:
-        """Number of tasks that run or aren't reported yet."""
-        return len(self._running) + len(self._outbox)
+        """Number of tasks that wait for their handler, run, or aren't reported yet."""
+        return len(self._waiting) + len(self._running) + len(self._outbox)
+
+    def held(self) -> list[StartedTask]:
+        """Return the tasks that wait for their handler or run."""
+        return [task for _, task in (*self._running.values(), *self._waiting)]
 
     def is_fetching(self, flow_slug: str) -> bool:
         """Whether new tasks of this flow are taken."""
         return flow_slug in self._accepting
+
+    def wake(self) -> None:
+        """Look into the queues now."""
+        self._wake.set()
 
     def stop_fetching(self, flow_slug: str | None = None) -> None:
         """Take no new tasks of this flow, or of any; :meth:`run` returns when nothing is left to fetch or report."""
@@ -93,105 +93,203 @@ class ExchangeLoop:
             self._accepting.discard(flow_slug)
         self._wake.set()
 
-    def held(self) -> list[StartedTask]:
-        """Return the tasks that run."""
-        return list(self._running.values())
-
     def take_away(self, task: StartedTask) -> None:
-        """Cancel the handler of a task that isn't this worker's any more; nothing is reported."""
-        for running, held in self._running.items():
-            if held is task:
+        """Forget a task that isn't this worker's any more: its handler is cancelled and nothing is reported."""
+        self._waiting = deque(entry for entry in self._waiting if entry[1] is not task)
+        for running, (_, other) in self._running.items():
+            if other is task:
                 self._taken_away.add(running)
                 running.cancel()
 
     def abandon(self) -> None:
-        """Cancel the tasks that run, and fetch no more. They aren't reported; recovery gives them to somebody else."""
+        """Cancel the tasks that run and fetch no more. All tasks held are given back, their attempts not counted."""
+        if self._abandoned:
+            return
         self._abandoned = True
-        self.stop_fetching()
-        for running in self._running:
+        self._release_waiting()
+        for running, (_, task) in self._running.items():
+            self._outbox.add(released(task))
             running.cancel()
+        self.stop_fetching()
 
     async def run(self) -> None:
         """Exchange until fetching has been stopped and everything is reported."""
-        pause = self._poll_interval.shortest
         backoff = _FIRST_BACKOFF
+        pause = self._poll_interval.shortest
         while self._accepting or self.unfinished:
             self._wake.clear()
             try:
-                busy = await self._exchange()
+                exchanged = await self._exchange()
             except (PgFlowError, DriverError) as error:
                 logger.warning("exchange with the database failed, next try in about %.1f s: %s", backoff, error)
                 await self._wait_for_news(backoff * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 backoff = min(backoff * 2, _LONGEST_BACKOFF)
                 continue
             backoff = _FIRST_BACKOFF
-            pause = self._poll_interval.shortest if busy else self._poll_interval.next(pause)
-            if not busy and (self._accepting or self._running):
-                await self._wait_for_news(pause if self._has_room() else None)
+            if exchanged is None or exchanged.tasks or exchanged.recorded:
+                pause = self._poll_interval.shortest
+            else:
+                pause = self._next_pause(pause, exchanged.pause)
+            if not self._outbox.waiting and (self._accepting or self._running):
+                await self._wait_for_news(self._patience(pause))
 
-    async def _exchange(self) -> bool:
-        """Report and fetch once. Returns whether it is worth doing again at once."""
-        reported = await self._outbox.deliver()
-        fetched = await self._fetch()
-        return bool(self._outbox) or ((reported or fetched) and self._has_room())
-
-    async def _fetch(self) -> bool:
-        fetched = False
-        for flow_slug in self._flows_to_ask():
-            room = self._concurrency - len(self._running)
-            if room > 0 and self.is_fetching(flow_slug):
-                fetched |= await self._fetch_from(flow_slug, room)
-        return fetched
-
-    def _flows_to_ask(self) -> list[str]:
-        now = asyncio.get_running_loop().time()
-        flow_slugs = [slug for slug in self._accepting if self._resting_until.get(slug, now) <= now]
-        random.shuffle(flow_slugs)  # nobody is always first
-        return flow_slugs
-
-    async def _fetch_from(self, flow_slug: str, room: int) -> bool:
+    async def _exchange(self) -> Exchanged | None:
+        """Report what has ended and fetch what there is room for. Returns None if there was neither."""
+        if self._answer_lost:
+            await self._release_lost()
+        self._release_what_waits_too_long()
+        batch = self._outbox.take()
+        wanted = self._wanted()
+        room = max(self._pace.capacity - len(self._waiting) - len(self._running), 0) if wanted else 0
         try:
-            fetched = await self._database.run(fetch_tasks(flow_slug, self._worker_ids[flow_slug], room))
+            given_back = [report for report in batch if report.release_delay is not None]
+            await self._outbox.release(given_back)
+            self._news.reported(given_back, given_back, [])
+            reports = [report for report in batch if report.release_delay is None]
+            exchanged = await self._trade(reports, wanted, room) if reports or room else None
+        except (PgFlowError, DriverError, asyncio.CancelledError):
+            self._outbox.put_back(batch)
+            self._answer_lost = True
+            raise
+        self._outbox.forget(batch)
+        return exchanged
+
+    async def _trade(self, reports: list[TaskReport], wanted: dict[str, UUID], room: int) -> Exchanged:
+        began = time.monotonic()
+        self._news.poll_starts(wanted, len(self._running))
+        try:
+            exchanged = await self._database.run(calls.exchange_tasks(reports, wanted, room))
+            recorded = [reports[position] for position in exchanged.recorded]
         except (PgFlowError, DriverError) as error:
             if is_passing(error):
                 raise
-            self._let_rest(flow_slug, error)
-            return False
-        for failure in fetched.unreadable:
-            self._outbox.add(failure)
-        for task in fetched.tasks:
-            self._start(task)
-        return bool(fetched)
+            exchanged, recorded = await self._trade_one_by_one(reports, wanted, room)
+        self._pace.exchange_took(time.monotonic() - began)
+        self._accept(exchanged)
+        self._news.poll_stops(wanted, len(self._running), exchanged.tasks)
+        self._news.reported(reports, recorded, exchanged.ended_runs)
+        return exchanged
+
+    async def _trade_one_by_one(
+        self, reports: list[TaskReport], wanted: dict[str, UUID], room: int
+    ) -> tuple[Exchanged, list[TaskReport]]:
+        """Find out what the database refused, one report or one flow, and do the rest."""
+        recorded = await self._outbox.deliver(reports)
+        exchanged = Exchanged()
+        for flow_slug, worker_id in wanted.items():
+            left = room - len(exchanged.tasks)
+            if left <= 0:
+                break
+            try:
+                part = await self._database.run(calls.exchange_tasks([], {flow_slug: worker_id}, left))
+            except (PgFlowError, DriverError) as error:
+                if is_passing(error):
+                    logger.warning("fetching tasks of flow %s failed: %s", flow_slug, error)
+                    break
+                self._let_rest(flow_slug, error)
+                continue
+            exchanged.tasks += part.tasks
+            exchanged.unreadable += part.unreadable
+        return exchanged, recorded
+
+    def _wanted(self) -> dict[str, UUID]:
+        now = time.monotonic()
+        flow_slugs = [slug for slug in self._accepting if self._resting_until.get(slug, now) <= now]
+        random.shuffle(flow_slugs)  # nobody is always first
+        return {slug: self._worker_ids[slug] for slug in flow_slugs}
 
     def _let_rest(self, flow_slug: str, error: Exception) -> None:
         logger.error("can't fetch tasks of flow %s, next try in %g s: %s", flow_slug, _REST_OF_A_FLOW, error)
-        self._resting_until[flow_slug] = asyncio.get_running_loop().time() + _REST_OF_A_FLOW
+        self._resting_until[flow_slug] = time.monotonic() + _REST_OF_A_FLOW
 
-    def _start(self, task: StartedTask) -> None:
-        if self._abandoned:  # while the fetch was in flight
-            return
-        running = asyncio.create_task(self._execute(task), name=f"{task.flow_slug}.{task.step_slug}[{task.task_index}]")
-        self._running[running] = task
-        running.add_done_callback(self._settle)
+    def _accept(self, exchanged: Exchanged) -> None:
+        for failure in exchanged.unreadable:
+            self._outbox.add(failure)
+        now = time.monotonic()
+        self._waiting.extend((now, task) for task in exchanged.tasks)
+        if self._abandoned:  # while the exchange was in flight
+            self._release_waiting()
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        now = time.monotonic()
+        while self._waiting and len(self._running) < self._concurrency:
+            _, task = self._waiting.popleft()
+            running = asyncio.create_task(self._execute(task))
+            self._running[running] = (now, task)
+            running.add_done_callback(self._settle)
 
     def _settle(self, running: asyncio.Task[TaskReport]) -> None:
-        task = self._running.pop(running)
-        if running in self._taken_away:
-            self._taken_away.discard(running)
-        elif not running.cancelled():
-            error = running.exception()
-            self._outbox.add(report(task, failed(error)) if error else running.result())
-        elif not self._abandoned:
-            self._outbox.add(report(task, failed(asyncio.CancelledError("the handler cancelled itself"))))
+        began, task = self._running.pop(running)
+        seconds = time.monotonic() - began
+        self._pace.handler_took(seconds)
+        result = self._result(running, task)
+        if result is None:
+            self._news.taken_away(task, seconds)
+        else:
+            self._news.ended(task, result, seconds)
+            if not result.recorded:
+                self._outbox.add(result)
+        self._start_waiting()
         self._wake.set()
 
-    def _has_room(self) -> bool:
-        return bool(self._accepting) and len(self._running) < self._concurrency
+    def _result(self, running: asyncio.Task[TaskReport], task: StartedTask) -> TaskReport | None:
+        if running in self._taken_away:
+            self._taken_away.discard(running)
+            return None
+        if self._abandoned:  # given back already
+            return None
+        if running.cancelled():
+            return report(task, failed(asyncio.CancelledError("the handler cancelled itself")))
+        error = running.exception()
+        return report(task, failed(error)) if error else running.result()
+
+    def _release_what_waits_too_long(self) -> None:
+        """Give back what waits behind handlers that take longer than those before them; others may be idle."""
+        now = time.monotonic()
+        if self._waiting and now - self._waiting[0][0] > _LONGEST_WAIT:
+            self._pace.handler_took(max((now - began for began, _ in self._running.values()), default=0))
+            self._release_waiting()
+
+    def _release_waiting(self) -> None:
+        while self._waiting:
+            self._outbox.add(released(self._waiting.popleft()[1]))
+
+    async def _release_lost(self) -> None:
+        """Give back tasks that were handed over in an answer that never came."""
+        known = [(task.run_id, task.step_slug, task.task_index) for task in self.held()]
+        known += [(report.run_id, report.step_slug, report.task_index) for report in self._outbox.undelivered()]
+        count = await self._database.run(calls.release_lost_tasks(list(self._worker_ids.values()), known))
+        self._answer_lost = False
+        if count:
+            logger.warning("gave back %d tasks that were handed over in an answer that was lost", count)
+
+    def _next_pause(self, previous: float, until_next_message: float | None) -> float:
+        if self.notified:
+            pause = _PAUSE_WITH_NOTIFICATIONS * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+        else:
+            pause = self._poll_interval.next(previous)
+        if until_next_message is not None:
+            pause = min(pause, max(until_next_message, self._poll_interval.shortest))
+        return pause
+
+    def _patience(self, pause: float) -> float | None:
+        """Return how long there is nothing to do unless something happens."""
+        if self._waiting:
+            return _LONGEST_WAIT
+        if self._accepting and len(self._running) < self._concurrency:
+            return pause
+        return None
 
     async def _wait_for_news(self, seconds: float | None) -> None:
-        """Wait until a task has ended or fetching is stopped, at most so many seconds."""
+        """Wait until a task has ended, or somebody has woken this loop, at most so many seconds."""
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             pass
+
+
+def released(task: StartedTask) -> TaskReport:
+    """Return the report that gives a task back."""
+    return TaskReport(task.run_id, task.step_slug, task.task_index, task.attempt, release_delay=0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
+from uuid import UUID
 
 from psycopg import Error as DriverError
 
@@ -28,65 +30,87 @@ class Outbox:
     """Keeps reports until the database has taken them, or has refused them for good.
 
     A report may be delivered twice, when the connection broke after it was taken: the attempt it carries makes that
-    harmless.
+    harmless. `worker_ids` are those that the tasks were started for.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, worker_ids: Sequence[UUID]) -> None:
         self._database = database
+        self._worker_ids = worker_ids
         self._reports: list[TaskReport] = []
+        self._underway: list[list[TaskReport]] = []
 
     def __len__(self) -> int:
+        return len(self._reports) + sum(map(len, self._underway))
+
+    @property
+    def waiting(self) -> int:
+        """How many reports nobody has taken yet."""
         return len(self._reports)
+
+    def undelivered(self) -> list[TaskReport]:
+        """Return all reports that the database may not have."""
+        return [*itertools.chain.from_iterable(self._underway), *self._reports]
 
     def add(self, report: TaskReport) -> None:
         """Take a report for the next delivery."""
         self._reports.append(report)
 
-    async def deliver(self) -> bool:
-        """Deliver a batch and return whether there was one.
-
-        Raises what the database raised if that :func:`is_passing`; the reports are then kept.
-        """
+    def take(self) -> list[TaskReport]:
+        """Return the next batch to be delivered; :meth:`forget` or :meth:`put_back` says what became of it."""
         batch = first_batch(self._reports)
-        completed = [report for report in batch if report.error_message is None]
-        failed = [report for report in batch if report.error_message is not None]
-        await self._deliver_together(completed, calls.complete_tasks)
-        await self._deliver_together(failed, calls.fail_tasks)
-        return bool(batch)
+        del self._reports[: len(batch)]
+        self._underway.append(batch)
+        return batch
 
-    async def _deliver_together(self, reports: list[TaskReport], call: _ReportCall) -> None:
+    def forget(self, batch: list[TaskReport]) -> None:
+        """Forget a batch that the database has."""
+        self._underway = [other for other in self._underway if other is not batch]
+
+    def put_back(self, batch: list[TaskReport]) -> None:
+        """Keep a batch for another delivery."""
+        self.forget(batch)
+        self._reports[:0] = batch
+
+    async def release(self, reports: list[TaskReport]) -> None:
+        """Give tasks back. Raises what the database raised if that :func:`is_passing`."""
+        if reports:
+            await self._deliver(reports, lambda some: calls.release_tasks(some, self._worker_ids))
+
+    async def deliver(self, reports: Sequence[TaskReport]) -> list[TaskReport]:
+        """Deliver reports so that one that the database refuses doesn't hold up the others; return those that counted.
+
+        Raises what the database raised if that :func:`is_passing`.
+        """
+        completed = [report for report in reports if report.error_message is None]
+        failed = [report for report in reports if report.error_message is not None]
+        return [*await self._deliver(completed, calls.complete_tasks), *await self._deliver(failed, calls.fail_tasks)]
+
+    async def _deliver(self, reports: list[TaskReport], call: _ReportCall) -> list[TaskReport]:
         if not reports:
-            return
-        refusal = await self._try(call(reports))
-        if refusal is None:
-            self._forget(reports)
-        else:  # one report that the database refuses must not hold up the others
-            for report in reports:
-                await self._deliver_alone(report, call)
+            return []
+        recorded = await self._try(call(reports))
+        if not isinstance(recorded, Exception):
+            return [reports[position] for position in recorded]
+        return [report for report in reports if await self._deliver_alone(report, call)]
 
-    async def _deliver_alone(self, report: TaskReport, call: _ReportCall) -> None:
-        refusal = await self._try(call([report]))
-        if refusal is not None:
-            logger.error("the database refuses the report of %s: %s", _name(report), refusal)
-            message = f"The database refused the report of this task: {describe_error(refusal)}"
-            refusal = await self._try(calls.fail_tasks([replace(report, output=None, error_message=message)]))
-        if refusal is not None:
-            logger.error("%s isn't reported; it is started again when it has stalled: %s", _name(report), refusal)
-        self._forget([report])
+    async def _deliver_alone(self, report: TaskReport, call: _ReportCall) -> bool:
+        answer = await self._try(call([report]))
+        if isinstance(answer, Exception):
+            logger.error("the database refuses the report of %s: %s", _name(report), answer)
+            message = f"The database refused the report of this task: {describe_error(answer)}"
+            answer = await self._try(calls.fail_tasks([replace(report, output=None, error_message=message)]))
+        if isinstance(answer, Exception):
+            logger.error("%s isn't reported; it is started again when it has stalled: %s", _name(report), answer)
+        return answer == [0]
 
-    async def _try(self, call: Call[list[int]]) -> Exception | None:
+    async def _try(self, call: Call[list[int]]) -> list[int] | Exception:
         """Run a call and return why the database refused it, if it did. Raises errors that are passing."""
         try:
-            await self._database.run(call)
+            return await self._database.run(call)
         except (PgFlowError, DriverError) as error:
             if is_passing(error):
                 raise
             return error
-        return None
-
-    def _forget(self, reports: list[TaskReport]) -> None:
-        gone = set(map(id, reports))
-        self._reports = [report for report in self._reports if id(report) not in gone]
 
 
 def first_batch(reports: Sequence[TaskReport]) -> list[TaskReport]:

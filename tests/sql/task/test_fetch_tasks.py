@@ -35,6 +35,7 @@ def test_a_task_comes_with_its_attempt_and_its_options(connection: Connection) -
         "attempt": 1,
         "max_attempts": 4,
         "timeout": 7,
+        "base_delay": 5,
     }
 
 

@@ -1,6 +1,11 @@
 -- Starts every ready step that has tasks, and creates those; p_delay seconds are added to the start delay of each step.
-create or replace function pgflow._start_ready_steps(p_run_ids uuid[], p_delay int default 0)
-returns void
+-- Returns the tasks that were started because they meet p_demand, without their inputs.
+create or replace function pgflow._start_ready_steps(
+  p_run_ids uuid[],
+  p_delay int default 0,
+  p_demand pgflow._demand default null
+)
+returns pgflow.started_task[]
 language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
@@ -34,9 +39,11 @@ begin
   into v_run_ids, v_step_slugs
   from started;
 
-  if v_run_ids is not null then
-    perform pgflow._emit_events('step:started', v_run_ids, v_step_slugs);
-    perform pgflow._create_tasks(v_run_ids, v_step_slugs, p_delay);
+  if v_run_ids is null then
+    return null;
   end if;
+
+  perform pgflow._emit_events('step:started', v_run_ids, v_step_slugs);
+  return pgflow._create_tasks(v_run_ids, v_step_slugs, p_delay, p_demand);
 end
 $$;

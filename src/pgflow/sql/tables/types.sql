@@ -25,7 +25,26 @@ begin
       message_id bigint,
       attempt int,
       max_attempts int,
-      timeout int
+      timeout int,
+      base_delay int
+    );
+  end if;
+
+  if to_regtype('pgflow.ended_run') is null then
+    create type pgflow.ended_run as (
+      run_id uuid,
+      flow_slug text,
+      status text,
+      seconds double precision,
+      error_message text
+    );
+  end if;
+
+  if to_regtype('pgflow._demand') is null then
+    create type pgflow._demand as (
+      flow_slugs text[],
+      worker_ids uuid[],
+      task_limit int
     );
   end if;
 
@@ -55,4 +74,10 @@ comment on column pgflow.started_task.message_id is 'Its message in the queue of
 comment on column pgflow.started_task.attempt is 'Number of this attempt, from 1; its report names it.';
 comment on column pgflow.started_task.max_attempts is 'Attempts allowed, the first one included.';
 comment on column pgflow.started_task.timeout is 'Seconds it may run.';
+comment on column pgflow.started_task.base_delay is 'Seconds that backoff starts from.';
+comment on type pgflow.ended_run is 'A run that has completed or failed: what a worker is told about the runs that its reports have ended.';
+comment on column pgflow.ended_run.status is 'completed or failed.';
+comment on column pgflow.ended_run.seconds is 'From its start to its end.';
+comment on column pgflow.ended_run.error_message is 'Why it failed: the error of the step that failed it.';
+comment on type pgflow._demand is 'Who takes new tasks at once: a worker for each of some flows, and how many tasks they take together.';
 comment on type pgflow._failure is 'A failure report and what _judge_failures makes of it.';

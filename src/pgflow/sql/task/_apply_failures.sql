@@ -1,6 +1,6 @@
--- What follows from failures that their tasks have recorded.
+-- What follows from failures that their tasks have recorded. Returns the runs in which a step was skipped, or NULL.
 create or replace function pgflow._apply_failures(p_failures pgflow._failure[])
-returns void
+returns uuid[]
 language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
@@ -42,9 +42,6 @@ begin
   end if;
 
   perform pgflow._return_or_archive(p_failures);
-
-  if v_skipping.run_ids is not null then
-    perform pgflow._advance_runs(v_skipping.run_ids);
-  end if;
+  return v_skipping.run_ids;
 end
 $$;

@@ -1,5 +1,5 @@
 -- Gives started tasks their inputs. The array behind a map is taken apart once per step, whatever the number of tasks.
-create or replace function pgflow._fill_inputs(p_flow_slug text, p_tasks pgflow.started_task[])
+create or replace function pgflow._fill_inputs(p_tasks pgflow.started_task[])
 returns setof pgflow.started_task
 language plpgsql stable
 set search_path to pg_catalog, pg_temp
@@ -9,17 +9,17 @@ begin
     with task as (
       select t.*, s.step_type, s.deps_count
       from unnest(p_tasks) as t
-      join pgflow.steps s on s.flow_slug = p_flow_slug and s.step_slug = t.step_slug
+      join pgflow.steps s on s.flow_slug = t.flow_slug and s.step_slug = t.step_slug
     ), element as (
       select mapped.run_id, mapped.step_slug, item.value, (item."position" - 1)::int as task_index
-      from (select distinct run_id, step_slug, deps_count from task where step_type = 'map') as mapped
+      from (select distinct flow_slug, run_id, step_slug, deps_count from task where step_type = 'map') as mapped
       cross join lateral (
         select r.input from pgflow.runs r where mapped.deps_count = 0 and r.run_id = mapped.run_id
         union all
         select ss.output
         from pgflow.deps d
         join pgflow.step_states ss on ss.run_id = mapped.run_id and ss.step_slug = d.dep_slug
-        where mapped.deps_count > 0 and d.flow_slug = p_flow_slug and d.step_slug = mapped.step_slug
+        where mapped.deps_count > 0 and d.flow_slug = mapped.flow_slug and d.step_slug = mapped.step_slug
       ) as source (items)
       cross join lateral jsonb_array_elements(
         case when jsonb_typeof(source.items) = 'array' then source.items else '[]' end
@@ -36,7 +36,7 @@ begin
         when task.step_type = 'single' and task.deps_count = 0
         then (select r.input from pgflow.runs r where r.run_id = task.run_id)
       end,
-      task.message_id, task.attempt, task.max_attempts, task.timeout
+      task.message_id, task.attempt, task.max_attempts, task.timeout, task.base_delay
     from task
     left join element on element.run_id = task.run_id
       and element.step_slug = task.step_slug

@@ -1,7 +1,7 @@
--- Claims the queued tasks that these messages announce and returns those it claimed, with their inputs. Everything else
--- is ignored: tasks that others started or ended, and tasks of runs or steps that don't go on.
+-- Claims the queued tasks that these messages announce and returns those it claimed, without their inputs. Everything
+-- else is ignored: tasks that others started or ended, and tasks of runs or steps that don't go on. NULL if there are none.
 create or replace function pgflow._start_tasks(p_flow_slug text, p_message_ids bigint[], p_worker_id uuid)
-returns setof pgflow.started_task
+returns pgflow.started_task[]
 language plpgsql
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
@@ -42,22 +42,14 @@ begin
   )
   select array_agg(row(
     p_flow_slug, c.run_id, c.step_slug, c.task_index, null, null, c.message_id, c.attempts_count,
-    coalesce(s.opt_max_attempts, f.opt_max_attempts), coalesce(s.opt_timeout, f.opt_timeout)
+    coalesce(s.opt_max_attempts, f.opt_max_attempts), coalesce(s.opt_timeout, f.opt_timeout),
+    coalesce(s.opt_base_delay, f.opt_base_delay)
   )::pgflow.started_task)
   into v_tasks
   from claimed c
   join pgflow.flows f on f.flow_slug = p_flow_slug
   join pgflow.steps s on s.flow_slug = p_flow_slug and s.step_slug = c.step_slug;
 
-  if v_tasks is null then
-    return;
-  end if;
-
-  -- Two seconds past the timeout, so that a worker reports it before the message comes back.
-  perform pgflow._set_visibility(
-    array_agg(task.flow_slug), array_agg(task.message_id), array_agg(task.timeout + 2))
-  from unnest(v_tasks) as task;
-
-  return query select filled.* from pgflow._fill_inputs(p_flow_slug, v_tasks) as filled;
+  return v_tasks;
 end
 $$;

@@ -1,9 +1,20 @@
 create or replace function pgflow.start_tasks(flow_slug text, msg_ids bigint[], worker_id uuid)
 returns setof pgflow.step_task_record
-language sql
+language plpgsql
 set search_path to pg_catalog, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
 as $$
-  select task.flow_slug, task.run_id, task.step_slug, task.input, task.message_id, task.task_index, task.flow_input
-  from pgflow._start_tasks(start_tasks.flow_slug, start_tasks.msg_ids, start_tasks.worker_id) as task;
+declare
+  v_tasks pgflow.started_task[] := pgflow._start_tasks(start_tasks.flow_slug, start_tasks.msg_ids, start_tasks.worker_id);
+begin
+  -- Two seconds past the timeout, so that a worker reports it before the message comes back.
+  perform pgflow._set_visibility(array_agg(task.flow_slug), array_agg(task.message_id), array_agg(task.timeout + 2))
+  from unnest(v_tasks) as task;
+
+  return query
+    select task.flow_slug, task.run_id, task.step_slug, task.input, task.message_id, task.task_index, task.flow_input
+    from pgflow._fill_inputs(v_tasks) as task;
+end
 $$;
 comment on function pgflow.start_tasks(text, bigint[], uuid) is 'Starts the queued tasks that these messages announce and returns those that this call started, with their inputs.';

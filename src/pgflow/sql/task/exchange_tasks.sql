@@ -1,0 +1,59 @@
+create or replace function pgflow.exchange_tasks(
+  p_run_ids uuid[],
+  p_step_slugs text[],
+  p_task_indexes int[],
+  p_attempts int[],
+  p_outputs jsonb[],
+  p_error_messages text[],
+  p_final boolean[],
+  p_retry_delays int[],
+  p_flow_slugs text[],
+  p_worker_ids uuid[],
+  p_limit int,
+  out recorded int[],
+  out tasks pgflow.started_task[],
+  out ended_runs pgflow.ended_run[],
+  out pause double precision
+)
+language plpgsql
+set search_path to pg_catalog, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+as $$
+declare
+  v_going_on uuid[];
+  v_ended_in uuid[];
+  v_flow_slug text;
+  v_room int := p_limit;
+begin
+  recorded := '{}';
+  if cardinality(p_run_ids) > 0 then
+    -- All locks before the first change: completions and failures of one batch may belong to the same runs.
+    v_going_on := pgflow._lock_runs(p_run_ids);
+    perform pgflow._lock_tasks(p_run_ids, p_step_slugs, p_task_indexes);
+
+    select done.recorded, done.run_ids into recorded, v_ended_in
+    from pgflow._record_reports(
+      p_run_ids, p_step_slugs, p_task_indexes, p_attempts, p_outputs, p_error_messages, p_final, p_retry_delays) as done;
+    if v_ended_in is not null then
+      tasks := pgflow._advance_runs(v_ended_in, p_demand => row(p_flow_slugs, p_worker_ids, p_limit)::pgflow._demand);
+    end if;
+    ended_runs := pgflow._ended_runs(v_going_on);
+  end if;
+
+  foreach v_flow_slug in array p_flow_slugs loop
+    v_room := p_limit - coalesce(cardinality(tasks), 0);
+    exit when v_room <= 0;
+    tasks := tasks || pgflow._take_tasks(
+      v_flow_slug, p_worker_ids[array_position(p_flow_slugs, v_flow_slug)], v_room);
+  end loop;
+
+  if tasks is not null then
+    tasks := array(select task from pgflow._fill_inputs(tasks) as task);
+  end if;
+  if cardinality(tasks) < p_limit or tasks is null then
+    pause := pgflow._seconds_to_next_message(p_flow_slugs);
+  end if;
+end
+$$;
+comment on function pgflow.exchange_tasks(uuid[], text[], int[], int[], jsonb[], text[], boolean[], int[], text[], uuid[], int) is 'What a worker calls in its loop, in one transaction: reports the outcomes of tasks, each with the attempt it belongs to, and gets up to p_limit new tasks of some flows, for each of which it names its worker. A report with an error message is a failure, as in fail_tasks, any other a completion. Tasks that the reports made ready come first, then those of the queues in the order of p_flow_slugs. Returns the positions, from 1, of the reports that counted; the tasks, started; the runs that have ended by this call; and, when there were fewer tasks than wanted, how many seconds it takes until the next message becomes visible (NULL: none is waiting).';

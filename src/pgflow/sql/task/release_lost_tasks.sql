@@ -1,0 +1,34 @@
+create or replace function pgflow.release_lost_tasks(
+  p_worker_ids uuid[],
+  p_run_ids uuid[],
+  p_step_slugs text[],
+  p_task_indexes int[]
+)
+returns int[]
+language plpgsql
+set search_path to pg_catalog, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
+as $$
+declare
+  v_lost record;
+begin
+  select
+    array_agg(t.run_id) as run_ids, array_agg(t.step_slug) as step_slugs,
+    array_agg(t.task_index) as task_indexes, array_agg(t.attempts_count) as attempts
+  into v_lost
+  from pgflow.runs r
+  join pgflow.step_tasks t on t.run_id = r.run_id
+  where r.status = 'started'
+    and t.status = 'started'
+    and t.last_worker_id = any (p_worker_ids)
+    and (t.run_id, t.step_slug, t.task_index) not in (
+      select known.run_id, known.step_slug, known.task_index
+      from unnest(p_run_ids, p_step_slugs, p_task_indexes) as known (run_id, step_slug, task_index)
+    );
+
+  return pgflow.release_tasks(
+    v_lost.run_ids, v_lost.step_slugs, v_lost.task_indexes, v_lost.attempts, null, p_worker_ids);
+end
+$$;
+comment on function pgflow.release_lost_tasks(uuid[], uuid[], text[], int[]) is 'Gives back, without counting their attempt, the tasks that these workers have started except those named: for workers that have lost the answer of a call that started tasks. Returns one element per task.';
