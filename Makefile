@@ -36,10 +36,12 @@ layers: $(VENV)/.dev ## Check that modules import downwards only
 generated: $(VENV)/.dev ## Check that generated and frozen files are what they should be
 	$(BIN)/python tools/unasync.py --check
 	$(BIN)/python tools/freeze_migrations.py --check
+	$(BIN)/python tools/document_telemetry.py --check
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code and write the generated files
 	$(BIN)/python tools/unasync.py
+	$(BIN)/python tools/document_telemetry.py
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow, dict_row
 
+from pgflow import telemetry
 from servers import Server, installed_servers
 
 try:
@@ -103,6 +105,19 @@ def project_directory(tmp_path: Path) -> Iterator[Path]:
     embedded = pytest.importorskip("pgflow.embedded")
     yield tmp_path
     embedded.stop(tmp_path)
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Lets a test configure logging, and puts back what was there before; the root logger has no handlers meanwhile."""
+    root, ours = logging.getLogger(), logging.getLogger("pgflow")
+    handlers, level = root.handlers[:], ours.level
+    root.handlers.clear()
+    yield
+    root.handlers[:] = handlers
+    ours.setLevel(level)
+    telemetry.detach("pgflow.logs")
+    telemetry.detach("pgflow.logs.context")
 
 
 class _Reopened:

@@ -87,15 +87,16 @@ GROUPS = (
     Group(
         "Look at runs",
         "Tables can be read at any time; these save a join.",
-        ("get_run_with_states", "get_flow_input", "get_step_output"),
+        ("get_run_with_states", "get_run_statuses", "get_flow_input", "get_step_output"),
     ),
     Group(
         "Work on tasks",
         "What a worker calls. The functions for batches do for many tasks at once what the others do for one.",
         (
             "register_worker",
-            "send_heartbeats",
+            "keep_alive",
             "mark_worker_stopped",
+            "stop_workers",
             "exchange_tasks",
             "fetch_tasks",
             "start_tasks",
@@ -107,13 +108,14 @@ GROUPS = (
             "release_lost_tasks",
             "calculate_retry_delay",
             "set_vt_batch",
+            "extend_leases",
             "poll_for_tasks",
         ),
     ),
     Group(
         "Recover",
         "Workers die. Somebody has to call the first one every few seconds: a worker of this package, pg_cron, or you.",
-        ("requeue_stalled_tasks", "recover_stalled_tasks", "fail_stalled_tasks"),
+        ("requeue_stalled_tasks", "recover_stalled_tasks", "fail_stalled_tasks", "recover_tasks"),
     ),
     Group(
         "Move a run by hand",

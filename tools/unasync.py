@@ -22,7 +22,7 @@ REPLACEMENTS = [
         (r"^import asyncio$", "import threading"),
         (r"\basync (def|with|for)\b", r"\1"),
         (r"\bawait ", ""),
-        (r"\bAsync(Connection|ConnectionPool|Iterator)\b", r"\1"),
+        (r"\bAsync(Connection|ConnectionPool|Iterator|RunWatcher)\b", r"\1"),
         (r"\basynccontextmanager\b", "contextmanager"),
         (r"\b__aenter__\b", "__enter__"),
         (r"\b__aexit__\b", "__exit__"),

@@ -10,20 +10,33 @@ from pgflow.errors import (
     FlowNotFound,
     FlowShapeMismatch,
     InvalidInput,
+    NonRetryable,
     NotInstalled,
     PgFlowError,
+    Retry,
     RunFailed,
     RunNotFound,
     SchemaError,
+    Snooze,
     StepNotFound,
     TooNew,
     TooOld,
     WaitTimeout,
 )
+from pgflow.events import (
+    RunCompletedEvent,
+    RunFailedEvent,
+    RunStartedEvent,
+    StepCompletedEvent,
+    StepFailedEvent,
+    StepSkippedEvent,
+    StepStartedEvent,
+)
 from pgflow.flow import Flow
 from pgflow.types import RunStatus, StepState, StepStatus, TaskStatus
 from pgflow.worker.context import Context
-from pgflow.worker.worker import Worker, WorkerState
+from pgflow.worker.state import WorkerState
+from pgflow.worker.worker import Worker
 
 __all__ = [
     "CORE_VERSION",
@@ -35,15 +48,25 @@ __all__ = [
     "FlowNotFound",
     "FlowShapeMismatch",
     "InvalidInput",
+    "NonRetryable",
     "NotInstalled",
     "PgFlow",
     "PgFlowError",
+    "Retry",
     "Run",
+    "RunCompletedEvent",
     "RunFailed",
+    "RunFailedEvent",
     "RunNotFound",
+    "RunStartedEvent",
     "RunStatus",
     "SchemaError",
+    "Snooze",
+    "StepCompletedEvent",
+    "StepFailedEvent",
     "StepNotFound",
+    "StepSkippedEvent",
+    "StepStartedEvent",
     "StepState",
     "StepStatus",
     "TaskStatus",

@@ -19,11 +19,19 @@ class PgFlow(Client):
             run = await app.start_flow(analyze_website, {"url": "https://example.com"})
 
     `url` is a libpq URL; None means PGFLOW_DATABASE_URL, or the embedded server. `flows` are those that
-    :meth:`run_worker` works. `pool_size` bounds the connections.
+    :meth:`run_worker` works. The rest is as in a client.
     """
 
-    def __init__(self, url: str | None = None, *, flows: Iterable[Flow] = (), pool_size: int = 4) -> None:
-        super().__init__(url, pool_size=pool_size)
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        flows: Iterable[Flow] = (),
+        pool_size: int = 2,
+        listen: bool = True,
+        listen_url: str | None = None,
+    ) -> None:
+        super().__init__(url, pool_size=pool_size, listen=listen, listen_url=listen_url)
         self.flows: tuple[Flow, ...] = tuple(flows)
 
     def worker(self, *flows: Flow, concurrency: int = 10) -> Worker:

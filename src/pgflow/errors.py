@@ -16,15 +16,22 @@
     │   ├── TooOld             the schema is older than this package
     │   ├── TooNew             the schema is newer than this package
     │   └── Drifted            an applied migration differs from the packaged one
-    └── ConnectionLost         the database can't be reached, or went away
+    ├── ConnectionLost         the database can't be reached, or went away
+    └── raised by handlers, to say what becomes of their task
+        ├── Retry              this attempt failed; the next one at a chosen time
+        ├── NonRetryable       the task failed, whatever attempts are left
+        └── Snooze             not now: the task comes back later and no attempt is used up
 
 Database errors cross as SQLSTATE and constraint names and meet this tree in :func:`translate`.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -145,54 +152,116 @@ class ConnectionLost(PgFlowError):
     """The database can't be reached, or the connection broke."""
 
 
+class Retry(PgFlowError):
+    """Raise it in a handler: this attempt failed, and the next one is due `after` so many seconds.
+
+    `after` takes the place of the delay by the formula; it is a number of seconds, fractions are rounded up, or a
+    timedelta. An attempt is used up, so on the last one the task has failed. Raises TypeError for anything else, and
+    ValueError for what is negative, no number, or more than 68 years. ::
+
+        raise Retry(after=30) from error
+    """
+
+    def __init__(self, after: float | timedelta, message: str = "") -> None:
+        self.after = _whole_seconds(after, "Retry(after=…)")
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.args[0] or 'asked for'}, again in {self.after} s"
+
+
+class NonRetryable(PgFlowError):
+    """Raise it in a handler: the task has failed, whatever attempts are left."""
+
+
+class Snooze(PgFlowError):
+    """Raise it in a handler: put the task back for so many seconds; no attempt is used up, so it may go on for ever.
+
+    Takes and refuses what :class:`Retry` does.
+    """
+
+    def __init__(self, seconds: float | timedelta) -> None:
+        self.seconds = _whole_seconds(seconds, "Snooze(…)")
+        super().__init__(f"for {self.seconds} s")
+
+
+def _whole_seconds(value: float | timedelta, place: str) -> int:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{place} takes seconds or a timedelta, not {value!r}")
+    if not 0 <= seconds <= _MOST_SECONDS:  # NaN neither
+        raise ValueError(f"{place} takes 0 to {_MOST_SECONDS} seconds, not {value!r}")
+    return math.ceil(seconds)
+
+
+_MOST_SECONDS = 2_147_483_647
 _MISSING_OBJECTS = (
-    sqlstate.InvalidSchemaName,
-    sqlstate.UndefinedTable,
-    sqlstate.UndefinedFunction,
-    sqlstate.UndefinedColumn,
+    sqlstate.InvalidSchemaName.sqlstate,
+    sqlstate.UndefinedTable.sqlstate,
+    sqlstate.UndefinedFunction.sqlstate,
+    sqlstate.UndefinedColumn.sqlstate,
 )
 _QUEUE_TABLE = re.compile(r"pgmq\.q_(\w+)")
 _REFUSED_VALUES = (
-    sqlstate.UntranslatableCharacter,
-    sqlstate.InvalidTextRepresentation,
-    sqlstate.ProgramLimitExceeded,
-    sqlstate.CharacterNotInRepertoire,
+    sqlstate.UntranslatableCharacter.sqlstate,
+    sqlstate.InvalidTextRepresentation.sqlstate,
+    sqlstate.ProgramLimitExceeded.sqlstate,
+    sqlstate.CharacterNotInRepertoire.sqlstate,
 )
 _LOST_CONNECTIONS = ("080", "08P", "57P")
 """Classes of SQLSTATE: connection exceptions, and what ends a session. A cancelled statement, 57014, doesn't."""
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the server says about an error, whichever driver brought it."""
+
+    sqlstate: str | None
+    message: str
+    detail: str | None = None
+    constraint_name: str | None = None
+
+
 def translate(error: psycopg.Error) -> Exception:
-    """Return the error of this package that stands for a driver error, or the driver error itself.
+    """Return the error of this package that stands for an error of psycopg, or that error itself.
 
     Only what a user can act on is translated: a missing flow, an input that the flow or jsonb refuses, a missing
     schema or privilege, a lost connection. The rest is a defect and keeps its own type.
     """
-    constraint = error.diag.constraint_name
-    message = error.diag.message_primary or str(error)
-    match error:
-        case sqlstate.ForeignKeyViolation() if constraint == "runs_flow_slug_fkey":
-            return FlowNotFound(_value_in(error.diag.message_detail))
-        case sqlstate.RaiseException() if "has root map steps but input is" in message:
+    diagnostic = error.diag
+    message = diagnostic.message_primary or str(error)
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return ConnectionLost(" ".join(message.split()))
+    found = meaning(Diagnosis(error.sqlstate, message, diagnostic.message_detail, diagnostic.constraint_name))
+    return found or error
+
+
+def meaning(said: Diagnosis) -> PgFlowError | None:
+    """Return the error of this package for what the server says, or None for a defect."""
+    message = said.message
+    match said.sqlstate:
+        case sqlstate.ForeignKeyViolation.sqlstate if said.constraint_name == "runs_flow_slug_fkey":
+            return FlowNotFound(_value_in(said.detail))
+        case sqlstate.RaiseException.sqlstate if "has root map steps but input is" in message:
             return InvalidInput(f"{message}; pass a JSON array")
-        case sqlstate.UniqueViolation() if constraint == "runs_pkey":
-            return InvalidInput(f"run id {_value_in(error.diag.message_detail)} is already in use; pass another one")
-        case sqlstate.InsufficientPrivilege():
+        case sqlstate.UniqueViolation.sqlstate if said.constraint_name == "runs_pkey":
+            return InvalidInput(f"run id {_value_in(said.detail)} is already in use; pass another one")
+        case sqlstate.InsufficientPrivilege.sqlstate:
             return SchemaError(f"{message}; grant the role USAGE on schema pgflow and what it needs inside")
-        case sqlstate.ReadOnlySqlTransaction():
+        case sqlstate.ReadOnlySqlTransaction.sqlstate:
             return SchemaError(f"{message}; connect to the primary, in a session that may write")
-        case sqlstate.UndefinedTable() if queue := _QUEUE_TABLE.search(message):
+        case sqlstate.UndefinedTable.sqlstate if queue := _QUEUE_TABLE.search(message):
             return SchemaError(
                 f"{message}: the queue of a flow was dropped; make it anew with `select pgmq.create('{queue[1]}')`"
             )
-        case _ if isinstance(error, _MISSING_OBJECTS):
+        case code if code in _MISSING_OBJECTS:
             return NotInstalled(f"{message}; run `pgflow migrate`")
-        case _ if isinstance(error, _REFUSED_VALUES):
+        case code if code in _REFUSED_VALUES:
             return InvalidInput(f"PostgreSQL refused the value: {message}")
-        case psycopg.OperationalError() if error.sqlstate is None or error.sqlstate[:3] in _LOST_CONNECTIONS:
+        case str() as code if code.startswith(_LOST_CONNECTIONS):
             return ConnectionLost(" ".join(message.split()))
         case _:
-            return error
+            return None
 
 
 def _value_in(detail: str | None) -> str:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from pgflow import graph
+from pgflow.backoff import Backoff, backoff_problems
 from pgflow.errors import DefinitionError, InvalidInput, StepNotFound
 from pgflow.graph import FlowShape, StepType
 from pgflow.handlers import Handler
@@ -22,6 +23,8 @@ class Flow:
     """A workflow: steps, and what they wait for.
 
     `max_attempts` (3), `base_delay` (1 second) and `timeout` (60 seconds) hold for all steps that don't override them.
+    `max_delay` (seconds) bounds the delay between attempts, which doubles each time, and `jitter` (0 to 1) is the share
+    of it that is left to chance. Both are this package's: workers in other languages know only `base_delay`.
     The slug names the flow in the database: at most 47 ASCII letters, digits and underscores. Raises
     :class:`DefinitionError`, listing every problem. ::
 
@@ -36,11 +39,22 @@ class Flow:
             return f"Hello, {name}!"
     """
 
-    def __init__(self, slug: str, *, max_attempts: int = 3, base_delay: int = 1, timeout: int = 60) -> None:
+    def __init__(
+        self,
+        slug: str,
+        *,
+        max_attempts: int = 3,
+        base_delay: int = 1,
+        timeout: int = 60,
+        max_delay: int | None = None,
+        jitter: float = 0,
+    ) -> None:
         self._empty_shape = FlowShape(slug, max_attempts=max_attempts, base_delay=base_delay, timeout=timeout)
         found = graph.flow_problems(self._empty_shape)
+        found += [f"flow {slug!r}: {problem}" for problem in backoff_problems(max_delay, jitter)]
         if found:
             raise DefinitionError(found)
+        self._backoff = Backoff(max_delay, jitter)
         self._steps: dict[str, Step] = {}
         self._checked = False
 
@@ -126,6 +140,17 @@ class Flow:
         error.args = (f"No handler defined for step: {step_slug}",)
         raise error
 
+    def retry_delay(self, step_slug: str, attempt: int) -> int | None:
+        """Return the seconds from this attempt, counted from 1, to the next, by chance where there is `jitter`.
+
+        None if the database's formula holds. Raises :class:`StepNotFound`.
+        """
+        if step_slug not in self._steps:
+            raise StepNotFound(step_slug, list(self._steps))
+        step = self._steps[step_slug]
+        base_delay = step.shape.base_delay
+        return step.backoff.delay(self.options["base_delay"] if base_delay is None else base_delay, attempt)
+
     def graph(self, format: Literal["mermaid", "dot", "text"] = "mermaid") -> str:  # noqa: A002 - the public name
         """Return the graph as Mermaid, Graphviz (`dot`), or a drawing for a terminal of 80 columns (`text`)."""
         match format:
@@ -142,6 +167,6 @@ class Flow:
             return lambda decorated: self._decorate(decorated, step_type, options)
         if self._checked:
             raise DefinitionError(f"flow {self.slug!r} is registered already; add its steps before")
-        step = declare(self._steps, handler, step_type, options)
+        step = declare(self._steps, handler, step_type, options, self._backoff)
         self._steps[step.shape.slug] = step
         return handler

@@ -78,7 +78,7 @@ def describe_error(error: BaseException) -> str:
     except Exception:
         message = "its message can't be shown"
     text = f"{name}: {message}" if message else name
-    return _storable(_shortened(text, ERROR_LIMIT))
+    return storable(_shortened(text, ERROR_LIMIT))
 
 
 def _decode_deep(data: bytes | str) -> Json:
@@ -267,5 +267,6 @@ def _shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Return a text with what PostgreSQL can't store, NUL characters and lone surrogates, replaced."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypedDict
 
 from pgflow import graph
+from pgflow.backoff import Backoff, backoff_problems
 from pgflow.binding import Binding, bind
 from pgflow.errors import DefinitionError
 from pgflow.graph import Pattern, StepShape, StepType, WhenExhausted, WhenUnmet
@@ -22,8 +23,9 @@ class CommonOptions(TypedDict, total=False):
     `slug` is the handler's name by default. `max_attempts`, `base_delay` and `timeout` (seconds) override the flow's;
     `start_delay` (seconds) holds back the first attempt. `if_` and `if_not` are JSON objects that the run's input, or
     the outputs of the dependencies by slug, must contain or must not contain; `when_unmet` says what happens
-    otherwise (`skip`), `when_exhausted` what happens after the last attempt has failed (`fail`). `executor` is where a
-    `def` handler runs: `thread`, `process`, or a name that the worker knows.
+    otherwise (`skip`), `when_exhausted` what happens after the last attempt has failed (`fail`). `max_delay` (seconds)
+    and `jitter` (0 to 1) override the flow's. `executor` is where a `def` handler runs: `thread`, `process`, or a name
+    that the worker knows.
     """
 
     slug: str | None
@@ -31,6 +33,8 @@ class CommonOptions(TypedDict, total=False):
     base_delay: int | None
     timeout: int | None
     start_delay: int | None
+    max_delay: int | None
+    jitter: float | None
     if_: Pattern | None
     if_not: Pattern | None
     when_unmet: WhenUnmet | None
@@ -59,6 +63,7 @@ class Step:
     binding: Binding
     is_async: bool
     executor: str
+    backoff: Backoff
 
 
 _OPTIONS_OF: Final[Mapping[StepType, frozenset[str]]] = {
@@ -67,8 +72,10 @@ _OPTIONS_OF: Final[Mapping[StepType, frozenset[str]]] = {
 }
 
 
-def declare(earlier: Mapping[str, Step], handler: Handler, step_type: StepType, options: Mapping[str, Any]) -> Step:
-    """Return the step that a handler and its options make, behind the `earlier` ones.
+def declare(
+    earlier: Mapping[str, Step], handler: Handler, step_type: StepType, options: Mapping[str, Any], backoff: Backoff
+) -> Step:
+    """Return the step that a handler and its options make, behind the `earlier` ones; `backoff` is the flow's.
 
     Raises :class:`DefinitionError`, listing every problem of the step.
     """
@@ -81,7 +88,14 @@ def declare(earlier: Mapping[str, Step], handler: Handler, step_type: StepType, 
     found += graph.step_problems(shape, list(earlier))
     if found or binding is None:
         raise DefinitionError(found)
-    return Step(shape, handler, binding, is_async(handler), options.get("executor", "thread"))
+    return Step(
+        shape, handler, binding, is_async(handler), options.get("executor", "thread"), _backoff(options, backoff)
+    )
+
+
+def _backoff(options: Mapping[str, Any], default: Backoff) -> Backoff:
+    given = {name: options[name] for name in ("max_delay", "jitter") if options.get(name) is not None}
+    return replace(default, **given)
 
 
 def _slug(handler: Handler, options: Mapping[str, Any], found: list[str]) -> str:
@@ -101,6 +115,7 @@ def _problems(handler: Handler, step_type: StepType, options: Mapping[str, Any])
     for name in options:
         if name not in known:
             yield f"unknown option {name!r}; {_other_option(name) or 'options: ' + ', '.join(sorted(known))}"
+    yield from backoff_problems(options.get("max_delay"), options.get("jitter"))
     executor = options.get("executor")
     if executor is None or not callable(handler):
         return

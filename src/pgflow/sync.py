@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 from pgflow import app
 from pgflow._sync.client import Client
@@ -16,10 +17,18 @@ __all__ = ["PgFlow", "Run"]
 class PgFlow(Client):
     """The blocking twin of :class:`pgflow.PgFlow`; safe to share between threads."""
 
-    def __init__(self, url: str | None = None, *, flows: Iterable[Flow] = (), pool_size: int = 4) -> None:
-        super().__init__(url, pool_size=pool_size)
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        flows: Iterable[Flow] = (),
+        pool_size: int = 2,
+        listen: bool = True,
+        listen_url: str | None = None,
+    ) -> None:
+        super().__init__(url, pool_size=pool_size, listen=listen, listen_url=listen_url)
         self.flows: tuple[Flow, ...] = tuple(flows)
-        self._url = url
+        self._make_twin = partial(app.PgFlow, url, listen=listen, listen_url=listen_url)
 
     def run_worker(self, *flows: Flow, concurrency: int = 10, timeout: float = 30) -> None:
         """Work these flows (default: all of the application) until SIGTERM or SIGINT.
@@ -28,7 +37,7 @@ class PgFlow(Client):
         """
 
         async def work() -> None:
-            async with app.PgFlow(self._url) as twin:
+            async with self._make_twin() as twin:
                 await twin.run_worker(*(flows or self.flows), concurrency=concurrency, timeout=timeout)
 
         asyncio.run(work())

@@ -67,11 +67,17 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
             Event("poll.stop", "It has the answer.", ("duration", "task_count"), _POLL),
             Event("task.start", "An attempt at a task begins.", ("system_time",), _TASK),
             Event("task.stop", "The database took its output.", ("duration",), _TASK, ("output",)),
-            Event("task.exception", "The database took its failure.", ("duration",), (*_TASK, "error", "retry_delay")),
+            Event(
+                "task.exception",
+                "The database took its failure.",
+                ("duration",),
+                (*_TASK, "error", "retry_delay"),
+                ("traceback",),
+            ),
             Event("task.discarded", "It ended without an outcome that counts.", ("duration",), (*_TASK, "reason")),
             Event("step.skipped", "A step was skipped.", ("system_time",), (*_RUN, "step_slug", "skip_reason")),
             Event("run.started", "This process started a run.", ("system_time",), _RUN),
-            Event("run.completed", "A report of this process completed a run.", ("duration",), _RUN, ("output",)),
+            Event("run.completed", "A report of this process completed a run.", ("duration",), _RUN),
             Event("run.failed", "A report of this process failed a run.", ("duration",), (*_RUN, "error")),
             Event("flow.ensured", "A flow was registered or compared.", (), ("flow_slug", "status")),
             Event("flow.deleted", "A flow was deleted with its runs.", (), ("flow_slug",)),
@@ -106,7 +112,8 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         ),
         "skip_reason": "str: `condition_unmet`, `handler_failed` or `dependency_skipped`",
         "status": "str: `compiled`, `verified` or `recompiled`",
-        "output": "bytes: JSON text, only for handlers attached with `payloads=True`",
+        "output": "bytes: JSON text; only for handlers attached with `payloads=True`",
+        "traceback": "str or None: of what was raised; only for handlers attached with `payloads=True`",
     }
 )
 """Type, unit and meaning of every measurement and metadata field."""
@@ -142,9 +149,9 @@ _subscribers: dict[str, tuple[_Subscriber, ...]] = dict.fromkeys(EVENTS, ())
 def attach(name: str, events: str | Iterable[str], handler: Handler, *, payloads: bool = False) -> None:
     """Call `handler(event, measurements, metadata)` at these events, from now on, in this process.
 
-    `name` is for :func:`detach`. `events` is one name, several, or :data:`ALL`. Outputs of tasks and runs are only in
-    the metadata of handlers with `payloads`. Raises ValueError for a name in use, an event that doesn't exist or no
-    event at all, and TypeError for a handler that isn't a plain function.
+    `name` is for :func:`detach`. `events` is one name, several, or :data:`ALL`. Outputs and tracebacks are only in the
+    metadata of handlers with `payloads`. Raises ValueError for a name in use, an event that doesn't exist or no event
+    at all, and TypeError for a handler that isn't a plain function.
     """
     wanted = (events,) if isinstance(events, str) else tuple(dict.fromkeys(events))
     if not wanted:

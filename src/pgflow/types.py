@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -117,8 +117,8 @@ class TaskReport:
     """What a worker says about one task: completed with `output` (JSON text), failed with `error_message`, or released.
 
     A failure that is `final` isn't retried; `retry_delay`, in seconds, stands for the delay by the formula. A task that
-    is released goes back to its queue for `release_delay` seconds and the attempt isn't counted. A report that is
-    `recorded` is in the database already.
+    is released goes back to its queue for `release_delay` seconds and the attempt isn't counted. What is `recorded` is
+    in the database already. The traceback of a failure is for logs.
     """
 
     run_id: UUID
@@ -131,6 +131,7 @@ class TaskReport:
     retry_delay: int | None = None
     release_delay: int | None = None
     recorded: bool = False
+    traceback: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +145,16 @@ class StepProgress:
     failed: int
     attempts: int
     error_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a heartbeat brings back: workers that are asked to leave, and what recovery has done.
+
+    `recovery_error` is what recovery ran into; the heartbeat itself has succeeded then.
+    """
+
+    deprecated_ids: list[UUID]
+    requeued_count: int
+    failed_count: int
+    recovery_error: str | None

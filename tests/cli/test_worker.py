@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import psycopg
@@ -10,23 +11,30 @@ import pytest
 from pgflow import sync
 
 
+def message(line: str) -> str:
+    """The message of a line of a log in JSON."""
+    return str(json.loads(line)["message"])
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_ends_with_0_when_it_is_asked_to(spawn, url, greeting_module, number):
     process = spawn("worker", "greeting_module:app", "--concurrency", 2, "--timeout", 5)
     for line in process.stderr:
-        if line.startswith("worker runs"):
+        if message(line).startswith("worker runs"):
             break
     with sync.PgFlow(url) as client:
         client.start_flow_sync("greeting", "Ada", timeout=30)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (0, "worker stops, 0 tasks to finish\nworker stopped\n")
+    assert process.returncode == 0
+    messages = [message(line) for line in errors.splitlines()]
+    assert messages[-2:] == ["worker stops, 0 tasks to finish", "worker stopped"]
 
 
 def test_only_the_named_flows_are_worked(spawn, url, greeting_module):
     process = spawn("worker", "greeting_module:app", "--flow", "second")
-    assert process.stderr.readline() == "flow second: compiled\n"
-    assert process.stderr.readline() == "worker runs: second\n"
+    assert message(process.stderr.readline()) == "flow second: compiled"
+    assert message(process.stderr.readline()) == "worker runs: second"
     with psycopg.connect(url) as connection:
         assert connection.execute("select flow_slug from pgflow.flows").fetchall() == [("second",)]
 
@@ -51,3 +59,38 @@ def test_options_out_of_range_are_refused(pgflow, url, greeting_module, option):
     ended = pgflow("worker", "greeting_module:app", *option)
     assert ended.code == 2
     assert option[0] in ended.errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (["--log-format", "pretty", "--log-level", "debug"], {}),
+        ([], {"PGFLOW_LOG_FORMAT": "pretty", "PGFLOW_LOG_LEVEL": "debug"}),
+    ],
+    ids=["options", "environment"],
+)
+def test_people_can_have_the_log_for_people(spawn, url, greeting_module, arguments, variables):
+    process = spawn("worker", "greeting_module:app", *arguments, **variables)
+    for line in process.stderr:
+        if line[8:].startswith(" INFO     worker runs: greeting, second"):
+            break
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert errors.endswith(" INFO     worker stopped\n")
+
+
+def test_a_quiet_worker_logs_only_what_went_wrong(spawn, url, compiled):
+    process = spawn("worker", "greeting_module:app", "--log-level", "error")
+    with sync.PgFlow(url) as client:
+        client.start_flow_sync("greeting", "Ada", timeout=30)
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("option", ["--log-format", "--log-level"])
+def test_unknown_formats_and_levels_are_refused(pgflow, url, greeting_module, option):
+    ended = pgflow("worker", "greeting_module:app", option, "loud")
+    assert ended.code == 2
+    assert option in ended.errors

@@ -45,6 +45,10 @@ class Workbench:
                 output = received["name"] if task.step_slug == "greet" else received
                 self.call(calls.complete_tasks([reported(task, output=encode(output))]))
 
+    def finish(self, tasks: Sequence[StartedTask]) -> None:
+        """Complete these tasks at once, each with what it received."""
+        self.call(calls.complete_tasks([reported(task, output=encode(task.input)) for task in tasks]))
+
     def report(self, call: Callable[[Sequence[TaskReport]], Call[list[int]]], content: dict[str, Any]) -> None:
         tasks = self.fetch()
         assert tasks, "no task to report"

@@ -88,10 +88,14 @@ ADDITIONS = {
     "flow_exists": "clients only call functions, they read no table",
     "get_flow_input": "clients only call functions, they read no table",
     "get_step_output": "clients only call functions, they read no table",
+    "get_run_statuses": "one statement for who waits for many runs",
     "register_listener": "notifications are sent only while somebody listens",
     "unregister_listener": "notifications are sent only while somebody listens",
     "register_worker": "workers only call functions, they write to no table",
-    "send_heartbeats": "workers only call functions, they write to no table",
+    "keep_alive": "workers only call functions, they write to no table; one heartbeat for all workers of a process",
+    "stop_workers": "workers only call functions; all workers of a process in one call",
+    "recover_tasks": "recovery and its end by policy, by one worker at a time",
+    "extend_leases": "which tasks a worker still holds, and their messages kept away",
 }
 
 SECURITY_DEFINER = {
@@ -102,6 +106,7 @@ SECURITY_DEFINER = {
     "setup_ensure_workers_cron",
     "cleanup_ensure_workers_logs",
     "recover_stalled_tasks",  # does what requeue_stalled_tasks does
+    "get_run_statuses",  # as get_run_with_states
 }
 
 # The contract's function and one that does the same in batches and counts.

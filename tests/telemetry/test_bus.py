@@ -165,7 +165,7 @@ def test_outputs_are_told_only_to_whom_asked_for_them(recorder: Recorder) -> Non
     telemetry.attach("recorder", telemetry.ALL, recorder)
     telemetry.attach("other", telemetry.ALL, asked, payloads=True)
     emit("task.stop", output=b'{"secret": 1}')
-    emit("run.completed")
+    emit("task.stop")
     assert [metadata.get("output") for _, _, metadata in asked.seen] == [b'{"secret": 1}', None]
     assert "secret" not in repr(recorder.seen)
     assert len(recorder.seen) == 2

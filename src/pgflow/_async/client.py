@@ -23,11 +23,15 @@ class Client:
     """Registers flows, starts runs and looks at them.
 
     `url` is a libpq URL; None means PGFLOW_DATABASE_URL, or the embedded server. `pool_size` bounds the connections.
+    While somebody waits for runs one more connection is told of changes, instead of asking again and again. It goes
+    to `listen_url`, default `url`; behind a connection pooler it needs a URL of its own. `listen=False` does without.
     A context manager; opened on first use otherwise.
     """
 
-    def __init__(self, url: str | None = None, *, pool_size: int = 4) -> None:
-        self.database = Database(url, pool_size=pool_size)
+    def __init__(
+        self, url: str | None = None, *, pool_size: int = 2, listen: bool = True, listen_url: str | None = None
+    ) -> None:
+        self.database = Database(url, pool_size=pool_size, listen=listen, listen_url=listen_url)
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -9,12 +9,16 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pgflow import schema
 from pgflow.calls import Call
+from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
 from pgflow.database_url import resolve_url, why_not
 from pgflow.errors import ConnectionLost, translate
+from pgflow.listening import AsyncRunWatcher
+from pgflow.listening.listener import Listener
 
 T = TypeVar("T")
 
@@ -23,16 +27,27 @@ class Database:
     """A pool of connections to one database that has schema `pgflow`.
 
     `url` is a libpq URL or connection string; None means PGFLOW_DATABASE_URL, or the embedded server.
-    `pool_size` bounds the connections. Nothing is opened before :meth:`open`.
+    `pool_size` bounds the connections. Nothing is opened before :meth:`open`. With `listen`, one more connection
+    listens for notifications while somebody waits for some: to `listen_url`, or to `url` unless that is a pooler.
     """
 
-    def __init__(self, url: str | None = None, *, pool_size: int = 4) -> None:
+    def __init__(
+        self, url: str | None = None, *, pool_size: int = 2, listen: bool = True, listen_url: str | None = None
+    ) -> None:
         if pool_size < 1:
             raise ValueError(f"pool_size must be at least 1, not {pool_size}")
-        self._url = url
+        self._given_url = url
+        self.url: str | None = None
+        """The URL, once opened."""
+        self.options: dict[str, Any] = {}
+        """What psycopg is given besides the URL, once opened."""
         self._pool_size = pool_size
         self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] | None = None
         self._opening = asyncio.Lock()
+        self._listen_url = listen_url
+        listener = Listener(self._session_url, through_pooler=listen_url is not None, enabled=listen)
+        self.watcher = AsyncRunWatcher(self, listener)
+        """Waits for runs."""
 
     async def open(self) -> None:
         """Connect and check the schema; again is fine.
@@ -42,16 +57,25 @@ class Database:
         async with self._opening:
             if self._pool is not None:
                 return
-            url = await asyncio.to_thread(resolve_url, self._url)
-            await self._check(url)
+            url = await asyncio.to_thread(resolve_url, self._given_url)
+            self.options = await self._check(url)
             pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
-                url, min_size=1, max_size=self._pool_size, open=False, kwargs={"autocommit": True}, name="pgflow"
+                url,
+                min_size=1,
+                max_size=self._pool_size,
+                open=False,
+                kwargs=self.options,
+                name=POOL_NAME,
+                reconnect_timeout=RECONNECT_SECONDS,
+                reconnect_failed=AsyncConnectionPool.check,  # begins again
             )
             await pool.open()
+            self.url = url
             self._pool = pool
 
     async def close(self) -> None:
         """Close all connections; again is fine."""
+        await self.watcher.close()
         async with self._opening:
             if self._pool is not None:
                 await self._pool.close()
@@ -64,6 +88,13 @@ class Database:
             rows = await cursor.fetchall()
         return call.decode(rows)
 
+    def _session_url(self) -> str:
+        """Return the URL to listen on."""
+        url = self._listen_url or self.url
+        if url is None:
+            raise ConnectionLost("the database has not been opened yet")
+        return url
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection[tuple[Any, ...]]]:
         if self._pool is None:
@@ -71,17 +102,33 @@ class Database:
         assert self._pool is not None
         try:
             async with self._pool.connection() as connection:
-                yield connection
+                try:
+                    yield connection
+                except ReadOnlySqlTransaction:  # this server has become a standby; a new connection may find the other
+                    await connection.close()
+                    raise
         except PoolTimeout as error:
             raise ConnectionLost(f"no connection to the database within {self._pool.timeout:g} s") from error
         except psycopg.Error as error:
             raise translate(error) from error
 
-    async def _check(self, url: str) -> None:
-        """Find out on one connection whether the database is there and ready, before a pool retries in vain."""
+    async def _check(self, url: str) -> dict[str, Any]:
+        """Find out on one connection whether the database is there and ready, before a pool retries in vain.
+
+        Returns the options of further connections.
+        """
         try:
-            async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
-                cursor = await connection.execute(schema.VERSIONS_QUERY)
-                schema.judge(await cursor.fetchall())
+            try:
+                return await self._try(url, connection_options(url))
+            except psycopg.OperationalError as error:
+                if not is_refused_by_pooler(error):
+                    raise
+                return await self._try(url, connection_options(url, pooled=True))
         except (psycopg.Error, UnicodeError) as error:  # names of hosts are encoded in a way that can fail
             raise why_not(url, error) from error
+
+    async def _try(self, url: str, options: dict[str, Any]) -> dict[str, Any]:
+        async with await AsyncConnection.connect(url, **options) as connection:
+            cursor = await connection.execute(schema.VERSIONS_QUERY)
+            schema.judge(await cursor.fetchall())
+        return options

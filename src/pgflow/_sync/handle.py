@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import datetime
+from math import isnan
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pgflow import calls
-from pgflow.errors import RunFailed, StepNotFound, WaitTimeout
+from pgflow.errors import ConnectionLost, RunFailed, StepNotFound, WaitTimeout
+from pgflow.events import Event, History
+from pgflow.listening import PATIENCE_SECONDS
 from pgflow.types import Json, RunRow, RunStatus, StepProgress, StepState, StepStatus
 
 if TYPE_CHECKING:
     from pgflow._sync.connection import Database
 
-_FIRST_PAUSE = 0.005
-_LONGEST_PAUSE = 0.5
+_PAUSE_IN_OUTAGE = 0.5
 
 
 class Run:
@@ -97,19 +100,15 @@ class Run:
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until the run has completed or failed, at most `timeout` seconds (default: for ever), and return it.
 
-        Raises WaitTimeout; the run then goes on.
+        Raises WaitTimeout; the run then goes on. Raises RunNotFound when it is deleted meanwhile, and ConnectionLost
+        when the database was gone for a minute.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = _FIRST_PAUSE
-        while not self.row.ended:
-            left = pause if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                assert timeout is not None
-                raise WaitTimeout(self.run_id, timeout)
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
-            self.row = self._database.run(calls.get_run(self.run_id))
-        return self.refresh()
+        _check_timeout(timeout)
+        if not self.row.ended and not self._database.watcher.ended(self.run_id, timeout):
+            assert timeout is not None
+            raise WaitTimeout(self.run_id, timeout)
+        self.row, self.steps = self._read_patiently()
+        return self
 
     def result(self, timeout: float | None = None) -> Json:
         """Wait for the run and return its output: the outputs of the completed leaf steps by slug.
@@ -123,3 +122,49 @@ class Run:
                 raise RunFailed(self.row)
             raise RunFailed(self.row, failed.step_slug, failed.error_message)
         return self.output
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """Tell what happens in the run, from its start, whenever that was, to its end; see :mod:`pgflow.events`.
+
+        ::
+
+            for event in run.events():
+                match event:
+                    case StepCompletedEvent(step_slug="summary", output=text):
+                        print(text)
+
+        Nothing is left out and nothing is told twice. Raises WaitTimeout when the run hasn't ended within `timeout`
+        seconds (default: no limit), RunNotFound when it is deleted meanwhile, and ConnectionLost when the database was
+        gone for a minute.
+        """
+        _check_timeout(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        history = History()
+        with self._database.watcher.changes(self.run_id) as changes:
+            while True:
+                run, steps = self._read_patiently()
+                for event in history.advance(run, steps):
+                    yield event
+                if run.ended:
+                    return
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    assert timeout is not None
+                    raise WaitTimeout(self.run_id, timeout)
+                changes.next(left)
+
+    def _read_patiently(self) -> tuple[RunRow, tuple[StepState, ...]]:
+        """Read the run, if need be when the database is back."""
+        patient_until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._database.run(calls.get_run_with_states(self.run_id))
+            except ConnectionLost:
+                if time.monotonic() > patient_until:
+                    raise
+                time.sleep(_PAUSE_IN_OUTAGE)
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is not None and isnan(timeout):
+        raise ValueError("timeout must be a number of seconds, or None for no limit")

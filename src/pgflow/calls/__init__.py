@@ -6,12 +6,21 @@ A :class:`Call` runs on any psycopg connection::
     rows = connection.execute(call.sql, call.arguments).fetchall()
     run, steps = call.decode(rows)
 
-JSON crosses as text in both directions, so that values don't depend on what a connection makes of jsonb.
+Other drivers run it as well: those with numbered parameters take ``call.numbered()``. JSON crosses as text in both
+directions, whole rows included, so that values don't depend on what a driver or a connection makes of types.
 """
 
 from pgflow.calls.call import Call
 from pgflow.calls.flows import ensure_flow_compiled
-from pgflow.calls.runs import get_run, get_run_input, get_run_with_states, get_step_progress, start_flow, start_flows
+from pgflow.calls.runs import (
+    get_run,
+    get_run_input,
+    get_run_statuses,
+    get_run_with_states,
+    get_step_progress,
+    start_flow,
+    start_flows,
+)
 from pgflow.calls.tasks import (
     Exchanged,
     complete_tasks,
@@ -22,7 +31,14 @@ from pgflow.calls.tasks import (
     release_tasks,
     requeue_stalled_tasks,
 )
-from pgflow.calls.workers import mark_worker_stopped, register_worker, send_heartbeats
+from pgflow.calls.workers import (
+    extend_leases,
+    keep_alive,
+    mark_worker_stopped,
+    recover_tasks,
+    register_worker,
+    stop_workers,
+)
 
 __all__ = [
     "Call",
@@ -30,18 +46,22 @@ __all__ = [
     "complete_tasks",
     "ensure_flow_compiled",
     "exchange_tasks",
+    "extend_leases",
     "fail_tasks",
     "fetch_tasks",
     "get_run",
     "get_run_input",
+    "get_run_statuses",
     "get_run_with_states",
     "get_step_progress",
+    "keep_alive",
     "mark_worker_stopped",
+    "recover_tasks",
     "register_worker",
     "release_lost_tasks",
     "release_tasks",
     "requeue_stalled_tasks",
-    "send_heartbeats",
     "start_flow",
     "start_flows",
+    "stop_workers",
 ]

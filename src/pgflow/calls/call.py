@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -15,6 +17,8 @@ from pgflow.types import Json
 T = TypeVar("T")
 Row: TypeAlias = Sequence[Any]
 
+_PLACEHOLDER = re.compile("%([s%])")
+
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
@@ -23,6 +27,11 @@ class Call(Generic[T]):
     sql: str
     arguments: tuple[Any, ...]
     decode: Callable[[Sequence[Row]], T]
+
+    def numbered(self) -> str:
+        """Return the statement with `$1`, `$2`, … in place of each `%s`, as asyncpg and PREPARE take it."""
+        numbers = itertools.count(1)
+        return _PLACEHOLDER.sub(lambda found: "%" if found[1] == "%" else f"${next(numbers)}", self.sql)
 
 
 def nothing(rows: Sequence[Row]) -> None:

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from pgflow.calls.call import Call, Row, from_json, json_value, only
+from pgflow.calls.call import Call, Row, from_json, only
 from pgflow.errors import RunNotFound
 from pgflow.serialize import decode
 from pgflow.types import Json, RunRow, StepProgress, StepState
-
-_RUN_COLUMNS = (
-    "run_id, flow_slug, status, input::text, output::text, remaining_steps, started_at, completed_at, failed_at"
-)
 
 
 def start_flow(flow_slug: str, input: bytes, run_id: UUID | None = None) -> Call[RunRow]:  # noqa: A002 - as in SQL
     """Start a run: `pgflow.start_flow`. Gives the run as it is at the end of the call."""
     return Call(
-        f"select {_RUN_COLUMNS} from pgflow.start_flow(%s, %s::jsonb, %s)",
+        "select to_jsonb(run)::text from pgflow.start_flow(%s, %s::text::jsonb, %s::uuid) as run",
         (flow_slug, input.decode(), run_id),
         lambda rows: _run(rows[0]),
     )
 
 
-def start_flows(flow_slug: str, inputs: Sequence[bytes]) -> Call[list[RunRow]]:
-    """Start one run per input, all or none: `pgflow.start_flows`. Gives them in the order of the inputs."""
+def start_flows(
+    flow_slug: str, inputs: Sequence[bytes], run_ids: Sequence[UUID] | None = None, delay: int = 0
+) -> Call[list[RunRow]]:
+    """Start one run per input, all or none: `pgflow.start_flows`. Gives them in the order of the inputs.
+
+    Their first tasks become visible after `delay` seconds; `run_ids` are random by default.
+    """
     return Call(
-        f"select {_RUN_COLUMNS} from pgflow.start_flows(%s, %s::text[]::jsonb[])",
-        (flow_slug, [value.decode() for value in inputs]),
+        "select to_jsonb(run)::text from pgflow.start_flows(%s, %s::text[]::jsonb[], %s::uuid[], %s) as run",
+        (flow_slug, [value.decode() for value in inputs], None if run_ids is None else list(run_ids), delay),
         lambda rows: [_run(row) for row in rows],
     )
 
@@ -36,7 +37,7 @@ def start_flows(flow_slug: str, inputs: Sequence[bytes]) -> Call[list[RunRow]]:
 def get_run(run_id: UUID) -> Call[RunRow]:
     """Read a row of `pgflow.runs`. Decoding raises RunNotFound when there is none."""
     return Call(
-        f"select {_RUN_COLUMNS} from pgflow.runs where run_id = %s",
+        "select to_jsonb(run)::text from pgflow.runs as run where run_id = %s",
         (run_id,),
         lambda rows: _run(only(rows, run_id)),
     )
@@ -53,6 +54,15 @@ def get_run_with_states(run_id: UUID) -> Call[tuple[RunRow, tuple[StepState, ...
         return from_json(RunRow, found["run"]), tuple(from_json(StepState, step) for step in found["steps"])
 
     return Call("select pgflow.get_run_with_states(%s)::text", (run_id,), decode_rows)
+
+
+def get_run_statuses(run_ids: Sequence[UUID]) -> Call[dict[UUID, str]]:
+    """Read the statuses of many runs: `pgflow.get_run_statuses`. Gives them by run id, without those unknown."""
+    return Call(
+        "select run_id, status from pgflow.get_run_statuses(%s)",
+        (list(run_ids),),
+        lambda rows: {run_id: status for run_id, status in rows},  # noqa: C416 - rows are sequences of any length
+    )
 
 
 def get_run_input(run_id: UUID) -> Call[Json]:
@@ -78,5 +88,4 @@ def get_step_progress(run_id: UUID) -> Call[dict[str, StepProgress]]:
 
 
 def _run(row: Row) -> RunRow:
-    run_id, flow_slug, status, input_text, output_text, *rest = row
-    return RunRow(run_id, flow_slug, status, json_value(input_text), json_value(output_text), *rest)
+    return from_json(RunRow, decode(row[0]))

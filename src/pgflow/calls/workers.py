@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from pgflow.calls.call import Call, nothing
+from pgflow.types import Heartbeat, StartedTask
 
 
 def register_worker(worker_id: UUID, queue_name: str, function_name: str) -> Call[None]:
@@ -13,11 +14,47 @@ def register_worker(worker_id: UUID, queue_name: str, function_name: str) -> Cal
     return Call("select pgflow.register_worker(%s, %s, %s)", (worker_id, queue_name, function_name), nothing)
 
 
-def send_heartbeats(worker_ids: Sequence[UUID]) -> Call[list[UUID]]:
-    """Say that workers are alive: `pgflow.send_heartbeats`. Gives those that are asked to leave."""
-    return Call("select pgflow.send_heartbeats(%s)", (list(worker_ids),), lambda rows: list(rows[0][0]))
+def keep_alive(
+    workers: Mapping[UUID, str], function_name: str, *, leaving: bool = False, recover: bool = False
+) -> Call[Heartbeat]:
+    """Say that workers, by id with the queue of each, are alive: `pgflow.keep_alive`. Registers those it doesn't know.
+
+    With `leaving` they take no more tasks; with `recover` stalled tasks are put back too.
+    """
+    return Call(
+        "select deprecated_ids, requeued_count, failed_count, recovery_error"
+        " from pgflow.keep_alive(%s, %s, %s, %s, %s)",
+        (list(workers), list(workers.values()), function_name, leaving, recover),
+        lambda rows: Heartbeat(*rows[0]),
+    )
+
+
+def stop_workers(worker_ids: Iterable[UUID]) -> Call[None]:
+    """Say that workers have ended: `pgflow.stop_workers`."""
+    return Call("select pgflow.stop_workers(%s)", (list(worker_ids),), nothing)
 
 
 def mark_worker_stopped(worker_id: UUID) -> Call[None]:
     """Say that a worker has ended: `pgflow.mark_worker_stopped`."""
     return Call("select pgflow.mark_worker_stopped(%s)", (worker_id,), nothing)
+
+
+def extend_leases(tasks: Sequence[StartedTask]) -> Call[list[int]]:
+    """Keep the messages of tasks away: `pgflow.extend_leases`. Gives the positions, from 0, of those still held."""
+    return Call(
+        "select pgflow.extend_leases(%s, %s, %s, %s)",
+        (
+            [task.run_id for task in tasks],
+            [task.step_slug for task in tasks],
+            [task.task_index for task in tasks],
+            [task.attempt for task in tasks],
+        ),
+        lambda rows: [position - 1 for position in rows[0][0]],
+    )
+
+
+def recover_tasks() -> Call[tuple[int, int]]:
+    """Put stalled tasks back: `pgflow.recover_tasks`. Gives the numbers of those put back, and of those given up."""
+    return Call(
+        "select requeued_count, failed_count from pgflow.recover_tasks()", (), lambda rows: (rows[0][0], rows[0][1])
+    )

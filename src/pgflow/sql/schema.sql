@@ -19,6 +19,7 @@
 
 -- Events
 \ir lib/_notify.sql
+\ir lib/_notify_runs.sql
 \ir lib/_emit_event.sql
 \ir lib/_run_event.sql
 \ir lib/_step_event.sql
@@ -72,6 +73,7 @@
 \ir run/start_flow.sql
 \ir run/start_flows.sql
 \ir run/get_run_with_states.sql
+\ir run/get_run_statuses.sql
 \ir run/start_flow_with_states.sql
 \ir run/get_flow_input.sql
 \ir run/get_step_output.sql
@@ -112,6 +114,8 @@
 \ir task/requeue_stalled_tasks.sql
 \ir task/recover_stalled_tasks.sql
 \ir task/fail_stalled_tasks.sql
+\ir task/recover_tasks.sql
+\ir task/extend_leases.sql
 
 -- Single steps of the settle sequence, for operators
 \ir run/maybe_complete_run.sql
@@ -122,8 +126,9 @@
 
 -- Workers
 \ir worker/register_worker.sql
-\ir worker/send_heartbeats.sql
+\ir worker/keep_alive.sql
 \ir worker/mark_worker_stopped.sql
+\ir worker/stop_workers.sql
 \ir worker/track_worker_function.sql
 \ir worker/register_listener.sql
 \ir worker/unregister_listener.sql

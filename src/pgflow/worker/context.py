@@ -10,13 +10,15 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pgflow._async.client import Client
+from pgflow.logs import task_name
 from pgflow.types import Json, StartedTask
 
 
 class Context:
     """The task at hand: who it is, what its run was started with, how long it may take.
 
-    `attempt` counts from 1 to `max_attempts`; `deadline` is when the task times out, by this machine's clock.
+    `attempt` counts from 1 to `max_attempts`; `deadline` is when the task times out, by this machine's clock. All of it
+    may be used from the handler's thread.
     """
 
     __pgflow_context__: ClassVar[bool] = True
@@ -39,6 +41,7 @@ class Context:
         self.client: Client = client
         self.logger: logging.LoggerAdapter[logging.Logger] = TaskLogger(task)
         self._task = task
+        self._ended = False
         self._read_flow_input = read_flow_input
         self._flow_input: tuple[Json] | None = None
         self._reading = asyncio.Lock()
@@ -48,6 +51,23 @@ class Context:
     def shutting_down(self) -> bool:
         """Whether the worker is waiting for its tasks to end; a long handler can stop early by raising."""
         return self._stopping.is_set()
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether no attempt follows if this one fails."""
+        return self.attempt >= self.max_attempts
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the handler any more: it took too long, or its task was taken away.
+
+        A `def` handler can't be interrupted, so one that takes long looks here now and then and returns.
+        """
+        return self._ended
+
+    def end(self) -> None:
+        """Let the handler know that its result is of no use any more."""
+        self._ended = True
 
     async def flow_input(self) -> Json:
         """Return the input of the run, read on first use. A `def` handler declares a parameter `flow_input` instead."""
@@ -76,4 +96,4 @@ class TaskLogger(logging.LoggerAdapter[logging.Logger]):
         """Put the task in front of the message, and its fields into `extra`."""
         bound = self.extra or {}
         kwargs["extra"] = {**bound, **(kwargs.get("extra") or {})}
-        return f"[{bound['flow_slug']}.{bound['step_slug']}[{bound['task_index']}] {bound['run_id']}] {msg}", kwargs
+        return f"{task_name(bound)} {msg}", kwargs

@@ -1,4 +1,4 @@
-"""Where `def` handlers run: threads, bounded and named."""
+"""Where handlers run inside the worker's process: on the event loop, or in threads."""
 
 from __future__ import annotations
 
@@ -6,39 +6,94 @@ import asyncio
 import contextvars
 import itertools
 import queue
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+from pgflow.worker.outcome import Failed, Outcome, describe_stack
+
+T = TypeVar("T")
+Job: TypeAlias = Callable[[], None]
+
+CANCELLATION_SECONDS = 5.0
+"""What an `async def` handler gets to end after it was cancelled; then it is left to itself."""
 
 _numbers = itertools.count(1)
 
-Job: TypeAlias = Callable[[], None]
-Thread: TypeAlias = queue.SimpleQueue[Job | None]
-"""What a thread listens to; None ends it."""
+
+class EventLoopPool:
+    """Runs `async def` handlers, each in a task of its own, and counts those that ignore their cancellation."""
+
+    def __init__(self) -> None:
+        self._abandoned: set[asyncio.Task[Outcome]] = set()
+
+    @property
+    def abandoned(self) -> int:
+        """Number of handlers that were cancelled and go on."""
+        return len(self._abandoned)
+
+    async def call(self, coroutine: Coroutine[Any, Any, Outcome], name: str) -> Outcome:
+        """Await a coroutine that gives an outcome.
+
+        Cancelling cancels it; what then is its traceback becomes a note of the CancelledError. If it doesn't end within
+        five seconds it is abandoned.
+        """
+        running = asyncio.create_task(coroutine, name=name)
+        try:
+            await asyncio.wait({running})
+        except asyncio.CancelledError as error:
+            await self._cancel(running)
+            error.add_note(_traceback_of(running))
+            raise
+        return running.result()
+
+    async def _cancel(self, running: asyncio.Task[Outcome]) -> None:
+        running.cancel()
+        try:
+            await asyncio.wait({running}, timeout=CANCELLATION_SECONDS)
+        finally:
+            if not running.done():
+                self._abandoned.add(running)
+            running.add_done_callback(self._forget)
+
+    def _forget(self, running: asyncio.Task[Outcome]) -> None:
+        self._abandoned.discard(running)
+        if not running.cancelled():
+            running.exception()  # nobody else asks for it
 
 
 class ThreadPool:
-    """Daemon threads that run one handler each at a time, started when needed, kept for the next handler.
+    """Daemon threads that run one job each at a time, started when needed, kept for the next one.
 
     Not a `ThreadPoolExecutor`: the interpreter waits for those at exit, and a handler that never returns would keep
-    a worker from ending.
+    a worker from ending. A job whose caller was cancelled keeps its thread, which counts as abandoned until it ends.
     """
 
     def __init__(self) -> None:
-        self._idle: list[Thread] = []
+        self._idle: list[_Thread] = []
+        self._abandoned: set[_Thread] = set()
         self._closed = False
 
-    async def call(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        """Call the function in a thread and return what it returns. Cancelling abandons the thread."""
+    @property
+    def abandoned(self) -> int:
+        """Number of threads whose job nobody waits for any more."""
+        return len(self._abandoned)
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call the function in a thread and return what it returns.
+
+        Cancelling abandons the thread; where it is then becomes a note of the CancelledError.
+        """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        thread = self._idle.pop() if self._idle else _start_thread()
+        future: asyncio.Future[T] = loop.create_future()
+        thread = self._idle.pop() if self._idle else _Thread()
         context = contextvars.copy_context()
 
         def job() -> None:
             try:
-                result = context.run(partial(function, **arguments))
+                result = context.run(function)
             except BaseException as error:
                 settle = partial(_fail, future, error)
             else:
@@ -46,54 +101,66 @@ class ThreadPool:
             try:
                 loop.call_soon_threadsafe(self._release, thread, settle)
             except RuntimeError:  # the loop has closed: nobody waits any more
-                thread.put(None)
+                thread.end()
 
-        thread.put(job)
-        return await future
+        thread.jobs.put(job)
+        try:
+            return await future
+        except asyncio.CancelledError as error:
+            if not future.done() or future.cancelled():
+                self._abandoned.add(thread)
+                error.add_note(thread.stack())
+            raise
 
     def close(self) -> None:
-        """Let idle threads end. Those that are abandoned end with their handler."""
+        """Let idle threads end. Those that are abandoned end with their job."""
         self._closed = True
         while self._idle:
-            self._idle.pop().put(None)
+            self._idle.pop().end()
 
-    def _release(self, thread: Thread, settle: Job) -> None:
+    def _release(self, thread: _Thread, settle: Job) -> None:
+        self._abandoned.discard(thread)
         if self._closed:
-            thread.put(None)
+            thread.end()
         else:
             self._idle.append(thread)
         settle()
 
 
-def _start_thread() -> Thread:
-    thread: Thread = queue.SimpleQueue()
-    threading.Thread(target=_serve, args=(thread,), name=f"pgflow-handler-{next(_numbers)}", daemon=True).start()
-    return thread
+class _Thread:
+    """A thread, and the queue it takes its jobs from; None ends it."""
+
+    def __init__(self) -> None:
+        self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name=f"pgflow-handler-{next(_numbers)}", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self.jobs.put(None)
+
+    def stack(self) -> str:
+        """Say where the thread is, in the form of a traceback."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return "" if frame is None else describe_stack(frame)
+
+    def _serve(self) -> None:
+        while (job := self.jobs.get()) is not None:
+            job()
+            del job  # what it holds mustn't live until the next one
 
 
-def _serve(thread: Thread) -> None:
-    while (job := thread.get()) is not None:
-        job()
+def _traceback_of(running: asyncio.Task[Outcome]) -> str:
+    if not running.done():
+        return "It was cancelled, and goes on.\n"
+    outcome = None if running.cancelled() or running.exception() else running.result()
+    return (isinstance(outcome, Failed) and outcome.traceback) or ""
 
 
-def _succeed(future: asyncio.Future[Any], result: Any) -> None:
+def _succeed(future: asyncio.Future[T], result: T) -> None:
     if not future.done():
         future.set_result(result)
 
 
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+def _fail(future: asyncio.Future[T], error: BaseException) -> None:
     if not future.done():
-        future.set_exception(error if _travels(error) else HandlerExit(error))
-
-
-def _travels(error: BaseException) -> bool:
-    """Whether a future can carry it: StopIteration can't, and SystemExit or KeyboardInterrupt would end the loop."""
-    return isinstance(error, Exception) and not isinstance(error, StopIteration)
-
-
-class HandlerExit(Exception):
-    """A handler raised what isn't an ordinary exception."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-        super().__init__(type(error).__name__)
+        future.set_exception(error)

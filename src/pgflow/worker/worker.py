@@ -2,10 +2,10 @@
 
 ::
 
-    ExchangeLoop   results for tasks, back and forth with the database
-    Executor       one task: from its input to its outcome
-    heartbeats     says that the worker is alive, notices that it is asked to leave
-    recovery       puts stalled tasks back, whoever left them
+    ExchangeLoop     results for tasks, back and forth with the database
+    Executor         one task: from its input to its outcome
+    HeartbeatThread  says that the worker is alive, learns that it is asked to leave, puts stalled tasks back
+    Leases           takes tasks away from handlers that have lost them
 """
 
 from __future__ import annotations
@@ -14,43 +14,40 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Iterable
-from enum import StrEnum
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from psycopg import Error as DriverError
 
-from pgflow import calls
+from pgflow import calls, telemetry
 from pgflow._async.client import Client
 from pgflow.errors import DefinitionError, PgFlowError
 from pgflow.flow import Flow
 from pgflow.worker.exchange import ExchangeLoop
 from pgflow.worker.executor import Executor
+from pgflow.worker.heartbeat import LONGEST_INTERVAL, HeartbeatThread
+from pgflow.worker.lease import Leases
 from pgflow.worker.pace import PollInterval
 from pgflow.worker.service import PeriodicService
+from pgflow.worker.state import WorkerState, follows
 
 logger = logging.getLogger("pgflow.worker")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FAREWELL_SECONDS = 5
-
-
-class WorkerState(StrEnum):
-    """Stages of a worker's life, in this order."""
-
-    CREATED = "created"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
+_LEASE_SECONDS = 1.0
 
 
 class Worker:
     """Works the tasks of some flows with up to `concurrency` handlers at once.
 
-    `poll_interval` bounds the pause between two looks at an empty queue, `heartbeat_interval` and
-    `recovery_interval` are in seconds. The client is the caller's to close.
+    `poll_interval` bounds the pause between two looks at an empty queue. Every `heartbeat_interval` seconds, at most
+    20, it says that it is alive and learns whether it is asked to leave; every `recovery_interval` seconds it puts
+    stalled tasks back, unless another worker is at it. The client is the caller's to close.
     """
 
     def __init__(
@@ -60,18 +57,21 @@ class Worker:
         *,
         concurrency: int = 10,
         poll_interval: PollInterval | None = None,
-        heartbeat_interval: float = 10,
-        recovery_interval: float = 15,
+        heartbeat_interval: float = LONGEST_INTERVAL,
+        recovery_interval: float = LONGEST_INTERVAL,
         name: str | None = None,
     ) -> None:
         self.state = WorkerState.CREATED
+        self.stop_reason: str | None = None
+        """Why it stops: `operator`, `deprecated` or `broken`; None while it runs."""
         self._client = client
         self._flows = _by_slug(flows)
         self._name = name or Path(sys.argv[0]).name or "python"
         self._worker_ids: dict[str, UUID] = {slug: uuid4() for slug in self._flows}
+        self._leaving = asyncio.Event()
         self._stopping = asyncio.Event()
         self._abandoning = asyncio.Event()
-        self._executor = Executor(self._flows, client, self._stopping)
+        self._executor = Executor(self._flows, client, self._leaving, worker_ids=self._worker_ids)
         self._exchange = ExchangeLoop(
             client.database,
             self._worker_ids,
@@ -79,9 +79,25 @@ class Worker:
             concurrency=concurrency,
             poll_interval=poll_interval or PollInterval(),
         )
-        self._heartbeats = PeriodicService("heartbeat", heartbeat_interval, self._send_heartbeats)
-        self._recovery = PeriodicService("recovery", recovery_interval, self._recover)
-        self._loop_task: asyncio.Task[None] | None = None
+        self._heartbeat = HeartbeatThread(
+            self._connect,
+            {worker_id: slug for slug, worker_id in self._worker_ids.items()},
+            self._name,
+            interval=heartbeat_interval,
+            recovery_interval=recovery_interval,
+            on_deprecated=self._hear_of_deprecation,
+        )
+        leases = Leases(client.database, self._exchange.held, self._exchange.take_away)
+        self._services: list[PeriodicService] = [leases.service(_LEASE_SECONDS)]
+        self._started_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._exchanging: asyncio.Task[None] | None = None
+        self._life: asyncio.Task[None] | None = None
+
+    @property
+    def flow_slugs(self) -> tuple[str, ...]:
+        """Slugs of the flows it works."""
+        return tuple(self._flows)
 
     async def start(self) -> None:
         """Register the flows and the worker, then begin to fetch tasks.
@@ -89,24 +105,22 @@ class Worker:
         Raises FlowShapeMismatch, a SchemaError or ConnectionLost; nothing runs then.
         """
         await self._prepare()
-        self._begin()
+        await self._begin()
 
     async def wait(self) -> None:
-        """Wait until the worker has been asked to stop and has nothing left to do. Raises what its loop raised."""
-        assert self._loop_task is not None, "start() comes first"
-        await asyncio.wait({self._loop_task})
-        _raise_error_of(self._loop_task)
+        """Wait until the worker has ended, because it was asked to. Raises what its loop raised."""
+        if self._life is None:
+            raise RuntimeError(f"a worker that is {self.state} has nothing to wait for; start it first")
+        await asyncio.wait({self._life})
+        self._raise_error()
 
     def request_stop(self) -> None:
-        """Fetch no more; handlers that run go on and see `ctx.shutting_down`."""
-        if self.state is WorkerState.RUNNING:
-            self.state = WorkerState.STOPPING
-            logger.info("worker stops, %d tasks to finish", self._exchange.unfinished)
+        """Fetch no more; handlers that run go on and see `ctx.shutting_down`. Without handlers the worker ends."""
         self._stopping.set()
-        self._exchange.stop_fetching()
+        self._stop_fetching("operator", WorkerState.STOPPING)
 
     def abandon(self) -> None:
-        """Cancel the handlers that run; their tasks are given to another worker when they have stalled."""
+        """Cancel the handlers that run and give their tasks back; the attempts don't count."""
         self.request_stop()
         if not self._abandoning.is_set():
             logger.warning("worker abandons %d tasks", self._exchange.unfinished)
@@ -119,21 +133,16 @@ class Worker:
         Raises what the worker's loop raised, if it broke down.
         """
         self.request_stop()
-        if self._loop_task is None or self.state is WorkerState.STOPPED:
-            self.state = WorkerState.STOPPED
+        if self._life is None:
+            self._enter(WorkerState.STOPPED)
             return
-        is_drained = await self._drain(self._loop_task, timeout)
-        await self._heartbeats.stop()
-        await self._recovery.stop()
-        self._executor.close()
-        if is_drained:
-            await self._sign_off()
-        self.state = WorkerState.STOPPED
-        logger.info("worker stopped")
-        _raise_error_of(self._loop_task)
+        await _end_of(self._life, unless=self._abandoning, timeout=timeout)
+        if not self._life.done():
+            await self._end_now(self._life)
+        self._raise_error()
 
     async def run(self, *, timeout: float = 30) -> None:
-        """Start, work until SIGTERM or SIGINT, stop. A second signal ends it at once.
+        """Start, work until SIGTERM or SIGINT or until the database asks it to leave, stop. A second signal ends it.
 
         `timeout` is that of :meth:`stop`. Raises what :meth:`start` raises, and what broke the worker's loop.
         """
@@ -142,9 +151,9 @@ class Worker:
         try:
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._on_signal)
-            self._begin()
-            assert self._loop_task is not None
-            await _end_of(self._loop_task, unless=self._stopping)
+            await self._begin()
+            if self._life is not None:
+                await _end_of(self._life, unless=self._stopping)
         finally:
             try:
                 await self.stop(timeout)
@@ -160,15 +169,65 @@ class Worker:
         for flow in self._flows.values():
             status = await self._client.ensure_compiled(flow)
             logger.info("flow %s: %s", flow.slug, status)
-        await self._register()
+        workers = {worker_id: slug for slug, worker_id in self._worker_ids.items()}
+        await self._client.database.run(calls.keep_alive(workers, self._name))
 
-    def _begin(self) -> None:
-        self._heartbeats.start()
-        self._recovery.start()
-        self._loop_task = asyncio.create_task(self._exchange.run(), name="pgflow-exchange")
-        self._loop_task.add_done_callback(_tell_of_breakdown)
+    async def _begin(self) -> None:
+        if self._stopping.is_set():  # while it was starting
+            await self._sign_off()
+            self.state = WorkerState.STOPPED
+            return
+        self._loop = asyncio.get_running_loop()
+        self._started_at = time.monotonic()
+        self._heartbeat.start()
+        for service in self._services:
+            service.start()
+        self._exchanging = asyncio.create_task(self._exchange.run(), name="pgflow-exchange")
+        self._life = asyncio.create_task(self._live(self._exchanging), name="pgflow-worker")
         self.state = WorkerState.RUNNING
+        self._emit("worker.start", {"system_time": time.time()})
         logger.info("worker runs: %s", ", ".join(self._flows))
+
+    async def _live(self, exchanging: asyncio.Task[None]) -> None:
+        """Wait until the last handler has ended and the last outcome is reported; then end everything else."""
+        await asyncio.wait({exchanging})
+        if not exchanging.cancelled() and (error := exchanging.exception()):
+            logger.critical("worker has broken down and takes no more tasks", exc_info=error)
+            self._stop_fetching("broken", WorkerState.STOPPING)
+        self._enter(WorkerState.STOPPING)
+        for service in self._services:
+            await service.stop()
+        await self._heartbeat.stop()
+        self._executor.close()
+        if not exchanging.cancelled():
+            await self._sign_off()
+        self._enter(WorkerState.STOPPED)
+        self._emit("worker.stop", {"duration": time.monotonic() - self._started_at}, stop_reason=self.stop_reason)
+        logger.info("worker stopped")
+
+    async def _end_now(self, life: asyncio.Task[None]) -> None:
+        """Give back what runs; wait a moment for the database to take it, and leave without its answer if need be."""
+        assert self._exchanging is not None
+        self.abandon()
+        await asyncio.wait({life}, timeout=_FAREWELL_SECONDS)
+        if not self._exchanging.done():
+            unfinished = self._exchange.unfinished
+            logger.warning("the database doesn't answer; worker ends with %d tasks unreported", unfinished)
+            self._exchanging.cancel()
+        await asyncio.wait({life})
+
+    def _stop_fetching(self, reason: str, state: WorkerState) -> None:
+        if self.stop_reason is None and self._life is not None:
+            self.stop_reason = reason
+            logger.info("worker stops, %d tasks to finish (%s)", self._exchange.unfinished, reason)
+            self._heartbeat.leave()
+        self._leaving.set()
+        self._enter(state)
+        self._exchange.stop_fetching()
+
+    def _enter(self, state: WorkerState) -> None:
+        if follows(self.state, state):
+            self.state = state
 
     def _on_signal(self) -> None:
         if self._stopping.is_set():
@@ -176,43 +235,44 @@ class Worker:
         else:
             self.request_stop()
 
-    async def _drain(self, loop_task: asyncio.Task[None], timeout: float) -> bool:
-        """Wait for handlers and reports, at last only for reports. Returns whether the database took them in time."""
-        await _end_of(loop_task, unless=self._abandoning, timeout=timeout)
-        if self._exchange.unfinished or not loop_task.done():
-            self.abandon()
-            await asyncio.wait({loop_task}, timeout=_FAREWELL_SECONDS)
-        if loop_task.done():
-            return True
-        logger.warning("the database doesn't answer; worker ends with %d tasks unreported", self._exchange.unfinished)
-        loop_task.cancel()
-        await asyncio.wait({loop_task}, timeout=_FAREWELL_SECONDS)
-        return False
+    def _hear_of_deprecation(self, worker_ids: Sequence[UUID]) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(self._deprecate, frozenset(worker_ids))
+        except RuntimeError:  # the loop was closed around a worker that nobody stopped
+            logger.debug("deprecated after the end")
 
-    async def _register(self) -> None:
+    def _deprecate(self, worker_ids: frozenset[UUID]) -> None:
         for slug, worker_id in self._worker_ids.items():
-            await self._client.database.run(calls.register_worker(worker_id, slug, self._name))
+            if worker_id in worker_ids and self._exchange.is_fetching(slug):
+                logger.info("worker of flow %s is deprecated and takes no more tasks", slug)
+                self._exchange.stop_fetching(slug)
+        if self.state is WorkerState.RUNNING and worker_ids.issuperset(self._worker_ids.values()):
+            self._stop_fetching("deprecated", WorkerState.DEPRECATED)
+
+    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        database = self._client.database
+        assert database.url is not None  # the worker has started
+        return psycopg.connect(database.url, **database.options)
 
     async def _sign_off(self) -> None:
         try:
             async with asyncio.timeout(_FAREWELL_SECONDS):
-                for worker_id in self._worker_ids.values():
-                    await self._client.database.run(calls.mark_worker_stopped(worker_id))
+                await self._client.database.run(calls.stop_workers(list(self._worker_ids.values())))
         except (PgFlowError, DriverError, TimeoutError) as error:
             logger.warning("the database doesn't know that this worker has stopped: %r", error)
 
-    async def _send_heartbeats(self) -> None:
-        await self._register()  # brings back a row that was pruned while the machine slept; tasks refer to it
-        deprecated = await self._client.database.run(calls.send_heartbeats(list(self._worker_ids.values())))
-        for slug, worker_id in self._worker_ids.items():
-            if worker_id in deprecated and self._exchange.is_fetching(slug):
-                logger.info("worker of flow %s is deprecated and takes no more tasks", slug)
-                self._exchange.stop_fetching(slug)
+    def _raise_error(self) -> None:
+        exchanging = self._exchanging
+        if exchanging is not None and exchanging.done() and not exchanging.cancelled():
+            exchanging.result()
 
-    async def _recover(self) -> None:
-        count = await self._client.database.run(calls.requeue_stalled_tasks())
-        if count:
-            logger.warning("put %d stalled tasks back into their queues", count)
+    def _emit(self, event: str, measurements: dict[str, float], **metadata: object) -> None:
+        if not telemetry.is_observed(event):
+            return
+        for slug, worker_id in self._worker_ids.items():
+            about = {"worker_id": worker_id, "worker_name": self._name, "flow_slug": slug}
+            telemetry.emit(event, measurements, {**about, **metadata})
 
 
 async def _end_of(task: asyncio.Task[None], *, unless: asyncio.Event, timeout: float | None = None) -> None:
@@ -222,16 +282,6 @@ async def _end_of(task: asyncio.Task[None], *, unless: asyncio.Event, timeout: f
         await asyncio.wait({task, event}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     finally:
         event.cancel()
-
-
-def _tell_of_breakdown(loop_task: asyncio.Task[None]) -> None:
-    if not loop_task.cancelled() and (error := loop_task.exception()):
-        logger.critical("worker has broken down and takes no more tasks", exc_info=error)
-
-
-def _raise_error_of(loop_task: asyncio.Task[None]) -> None:
-    if loop_task.done() and not loop_task.cancelled() and (error := loop_task.exception()):
-        raise error
 
 
 def _by_slug(flows: Iterable[Flow]) -> dict[str, Flow]:

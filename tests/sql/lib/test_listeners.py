@@ -23,7 +23,7 @@ from sql.engine import (
 )
 from sql.sessions import DEADLINE_SECONDS
 
-RUNS = ("pgflow_runs", "")
+LOOK_YOURSELF = ("pgflow_runs", "")
 END = "end"
 
 
@@ -41,6 +41,10 @@ def listening(database_url: str) -> Iterator[Connection]:
         connection.execute("listen pgflow_runs")
         connection.execute("listen pgflow_tasks")
         yield connection
+
+
+def runs_of(*run_ids: object) -> tuple[str, str]:
+    return ("pgflow_runs", ",".join(sorted(map(str, run_ids))))
 
 
 def tasks_of(flow: str = FLOW) -> tuple[str, str]:
@@ -62,7 +66,7 @@ def received(listening: Connection, working: Connection) -> list[tuple[str, str]
     for notification in listening.notifies(timeout=DEADLINE_SECONDS):
         if notification.payload == END:
             return sorted(found)
-        found.append((notification.channel, notification.payload))
+        found.append((notification.channel, ",".join(sorted(notification.payload.split(",")))))
     raise AssertionError(f"the last notification did not arrive within {DEADLINE_SECONDS} s")
 
 
@@ -115,42 +119,55 @@ def test_nothing_is_sent_by_a_transaction_that_is_rolled_back(working: Connectio
 def test_starting_a_run_tells_of_the_run_and_of_its_tasks(working: Connection, listening: Connection) -> None:
     define(working, "a")
     ask_for(working, "runs", "tasks")
-    start(working)
-    assert received(listening, working) == [RUNS, tasks_of()]
+    run_id = start(working)
+    assert received(listening, working) == [runs_of(run_id), tasks_of()]
 
 
-@pytest.mark.parametrize(("topic", "sent"), [("runs", [RUNS]), ("tasks", [tasks_of()])])
-def test_only_what_was_asked_for_is_sent(
-    working: Connection, listening: Connection, topic: str, sent: list[tuple[str, str]]
-) -> None:
+@pytest.mark.parametrize("topic", ["runs", "tasks"])
+def test_only_what_was_asked_for_is_sent(working: Connection, listening: Connection, topic: str) -> None:
     define(working, "a")
     ask_for(working, topic)
     start(working)
-    assert received(listening, working) == sent
+    assert [channel for channel, _ in received(listening, working)] == [f"pgflow_{topic}"]
 
 
 def test_a_batch_is_told_once(working: Connection, listening: Connection) -> None:
     define(working, "a", "b", "c*")
     ask_for(working, "runs", "tasks")
-    working.execute("select pgflow.start_flows('flow', array_fill('[1, 2, 3]'::jsonb, array[50]))")
-    assert received(listening, working) == [RUNS, tasks_of()]
+    run_ids = start_many(working, 50)
+    assert received(listening, working) == [runs_of(*run_ids), tasks_of()]
 
 
-def test_a_transaction_with_several_calls_is_told_once(working: Connection, listening: Connection) -> None:
+@pytest.mark.parametrize(("count", "named"), [(200, True), (201, False)])
+def test_more_runs_than_a_payload_holds_are_not_named(
+    working: Connection, listening: Connection, count: int, named: bool
+) -> None:
+    define(working, "a")
+    ask_for(working, "runs")
+    run_ids = start_many(working, count)
+    assert received(listening, working) == [runs_of(*run_ids) if named else LOOK_YOURSELF]
+
+
+def start_many(connection: Connection, count: int) -> list[object]:
+    query = "select run_id from pgflow.start_flows('flow', array_fill('[1, 2, 3]'::jsonb, array[%s::int]))"
+    return [found["run_id"] for found in rows(connection, query, count)]
+
+
+def test_a_transaction_tells_of_a_run_once(working: Connection, listening: Connection) -> None:
     define(working, "a", "b < a")
     ask_for(working, "runs", "tasks")
     with working.transaction():
-        finish(working, start(working), "a")
-        start(working)
-    assert received(listening, working) == [RUNS, tasks_of()]
+        run_id = start(working)
+        finish(working, run_id, "a")
+        finish(working, run_id, "b")
+    assert received(listening, working) == [runs_of(run_id), tasks_of()]
 
 
 def test_each_transaction_is_told(working: Connection, listening: Connection) -> None:
     define(working, "a")
     ask_for(working, "runs", "tasks")
-    start(working)
-    start(working)
-    assert received(listening, working) == [RUNS, RUNS, tasks_of(), tasks_of()]
+    run_ids = start(working), start(working)
+    assert received(listening, working) == [*sorted(map(runs_of, run_ids)), tasks_of(), tasks_of()]
 
 
 def test_each_flow_that_got_tasks_is_named_once(working: Connection, listening: Connection) -> None:
@@ -158,9 +175,8 @@ def test_each_flow_that_got_tasks_is_named_once(working: Connection, listening: 
         define(working, "a", flow=flow)
     ask_for(working, "runs", "tasks")
     with working.transaction():
-        for flow in ("one", "two", "one"):
-            start(working, flow=flow)
-    assert received(listening, working) == [RUNS, tasks_of("one"), tasks_of("two")]
+        run_ids = [start(working, flow=flow) for flow in ("one", "two", "one")]
+    assert received(listening, working) == [*sorted(map(runs_of, run_ids)), tasks_of("one"), tasks_of("two")]
 
 
 def test_the_end_of_a_run_is_told_and_gives_no_tasks(working: Connection, listening: Connection) -> None:
@@ -169,7 +185,7 @@ def test_the_end_of_a_run_is_told_and_gives_no_tasks(working: Connection, listen
     begin(working, run_id, "a")
     ask_for(working, "runs", "tasks")
     complete(working, run_id, "a")
-    assert received(listening, working) == [RUNS]
+    assert received(listening, working) == [runs_of(run_id)]
 
 
 def test_a_failed_run_is_told(working: Connection, listening: Connection) -> None:
@@ -178,7 +194,51 @@ def test_a_failed_run_is_told(working: Connection, listening: Connection) -> Non
     begin(working, run_id, "a")
     ask_for(working, "runs", "tasks")
     fail(working, run_id, "a")
-    assert received(listening, working) == [RUNS]
+    assert received(listening, working) == [runs_of(run_id)]
+
+
+@pytest.mark.parametrize("mode", ["fail", "skip", "skip-cascade"])
+def test_an_unmet_condition_is_told(working: Connection, listening: Connection, mode: str) -> None:
+    define(working, "a", step("b", required_input_pattern={"x": 1}, when_unmet=mode))
+    ask_for(working, "runs")
+    run_id = start(working)
+    assert received(listening, working) == [runs_of(run_id)]
+
+
+def test_a_skipped_step_is_told(working: Connection, listening: Connection) -> None:
+    define(working, step("a", max_attempts=1, when_exhausted="skip"), "b")
+    run_id = start(working)
+    begin(working, run_id, "a")
+    ask_for(working, "runs")
+    fail(working, run_id, "a")
+    assert received(listening, working) == [runs_of(run_id)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "start_ready_steps(%s)",
+        "maybe_complete_run(%s)",
+        "cascade_resolve_conditions(%s)",
+        "cascade_complete_taskless_steps(%s)",
+        "_cascade_force_skip_steps(%s, 'b', 'condition_unmet')",
+    ],
+    ids=lambda call: call.partition("(")[0],
+)
+def test_the_singular_functions_tell_too(working: Connection, listening: Connection, call: str) -> None:
+    define(working, "a", "b < a")
+    run_id = start(working)
+    ask_for(working, "runs")
+    working.execute(f"select pgflow.{call}", (run_id,))
+    assert received(listening, working) == [runs_of(run_id)]
+
+
+def test_deleting_a_flow_is_told(working: Connection, listening: Connection) -> None:
+    define(working, "a")
+    start(working)
+    ask_for(working, "runs")
+    working.execute("select pgflow.delete_flow_and_data('flow')")
+    assert received(listening, working) == [LOOK_YOURSELF]
 
 
 def test_a_step_that_starts_its_children_tells_of_their_tasks(working: Connection, listening: Connection) -> None:
@@ -203,8 +263,8 @@ def test_what_changes_no_run_and_no_step_is_not_told(working: Connection, listen
 def test_a_payload_has_no_data_of_a_run(working: Connection, listening: Connection) -> None:
     define(working, "a")
     ask_for(working, "runs", "tasks")
-    start(working, "x" * 10_000)
-    assert received(listening, working) == [RUNS, tasks_of()]
+    run_id = start(working, "x" * 10_000)
+    assert received(listening, working) == [runs_of(run_id), tasks_of()]
 
 
 # Registering
@@ -214,8 +274,8 @@ def test_one_of_two_listeners_is_enough(working: Connection, listening: Connecti
     define(working, "a")
     ask_for(working, "runs")
     working.execute("select pgflow.unregister_listener(%s)", (ask_for(working, "runs", "tasks"),))
-    start(working)
-    assert received(listening, working) == [RUNS]
+    run_id = start(working)
+    assert received(listening, working) == [runs_of(run_id)]
 
 
 def test_a_registration_lasts_a_minute_unless_told_otherwise(connection: Connection) -> None:

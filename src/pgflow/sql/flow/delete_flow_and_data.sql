@@ -21,6 +21,8 @@ begin
   if exists (select from pgmq.list_queues() q where q.queue_name = p_flow_slug) then
     perform pgmq.drop_queue(p_flow_slug);
   end if;
+
+  perform pgflow._notify('runs', '');
 end
 $$;
 comment on function pgflow.delete_flow_and_data(text) is 'Deletes a flow with its definition, its runs and its queue. An unknown flow is no error.';

@@ -1,5 +1,4 @@
--- Wakes listeners, builds the payloads of one kind of event from the rows as they are now, and emits them in the order of
--- the arrays.
+-- Builds the payloads of one kind of event from the rows as they are now, and emits them in the order of the arrays.
 -- p_event_type is run:started, …, step:skipped; p_step_slugs runs parallel to p_run_ids for step events.
 create or replace function pgflow._emit_events(p_event_type text, p_run_ids uuid[], p_step_slugs text[] default null)
 returns void
@@ -7,8 +6,6 @@ language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
 begin
-  perform pgflow._notify('runs', '');
-
   -- Payloads carry whole inputs and outputs: nothing is built that nobody receives.
   if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null then
     return;

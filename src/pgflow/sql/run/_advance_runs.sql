@@ -28,6 +28,7 @@ begin
 
   v_tasks := pgflow._start_ready_steps(v_run_ids, p_delay, p_demand);
   perform pgflow._complete_runs(v_run_ids);
+  perform pgflow._notify_runs(v_run_ids);
   return v_tasks;
 end
 $$;

@@ -24,5 +24,6 @@ begin
   perform pgflow._emit_events('step:failed', p_run_ids, p_step_slugs);
   perform pgflow._emit_events('run:failed', p_run_ids);
   perform pgflow._archive_active_messages(p_run_ids);
+  perform pgflow._notify_runs(p_run_ids);
 end
 $$;

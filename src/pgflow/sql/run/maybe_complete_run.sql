@@ -6,6 +6,7 @@ as $$
 begin
   perform pgflow._lock_runs(array[maybe_complete_run.run_id]);
   perform pgflow._complete_runs(array[maybe_complete_run.run_id]);
+  perform pgflow._notify_runs(array[maybe_complete_run.run_id]);
 end
 $$;
 comment on function pgflow.maybe_complete_run(uuid) is 'Completes a run that has no remaining steps; otherwise does nothing.';

@@ -10,6 +10,7 @@ begin
     raise exception 'Run not found: %', _cascade_force_skip_steps.run_id;
   end if;
 
+  perform pgflow._notify_runs(array[_cascade_force_skip_steps.run_id]);
   return pgflow._force_skip_steps(
     array[_cascade_force_skip_steps.run_id],
     array[_cascade_force_skip_steps.step_slug],

@@ -18,6 +18,7 @@ begin
     perform pgflow._check_wave_limit(v_waves, 50);
   end loop;
 
+  perform pgflow._notify_runs(array[cascade_complete_taskless_steps.run_id]);
   return v_completed;
 end
 $$;

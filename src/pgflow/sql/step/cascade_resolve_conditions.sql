@@ -6,6 +6,7 @@ as $$
 begin
   perform pgflow._lock_runs(array[cascade_resolve_conditions.run_id]);
   perform pgflow._resolve_conditions(array[cascade_resolve_conditions.run_id]);
+  perform pgflow._notify_runs(array[cascade_resolve_conditions.run_id]);
 
   return not exists (
     select from pgflow.runs r

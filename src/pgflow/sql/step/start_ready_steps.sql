@@ -6,6 +6,7 @@ as $$
 begin
   perform pgflow._lock_runs(array[start_ready_steps.run_id]);
   perform pgflow._start_ready_steps(array[start_ready_steps.run_id]);
+  perform pgflow._notify_runs(array[start_ready_steps.run_id]);
 end
 $$;
 comment on function pgflow.start_ready_steps(uuid) is 'Starts every step of a run that is ready and has tasks, without looking at conditions.';

@@ -1,8 +1,9 @@
 -- Puts stalled tasks back into their queues, at most three times each; after that marks them as permanently stalled. A
 -- task has stalled when it has been started for longer than its timeout and p_buffer. Tasks that somebody has locked are
--- left alone. Returns how many were put back, and into how many queues.
+-- left alone, and so are those beyond p_limit. Returns how many were put back, and into how many queues.
 create or replace function pgflow._requeue_stalled(
   p_buffer interval,
+  p_limit int default null,
   out requeued_count int,
   out queue_count int
 )
@@ -28,6 +29,7 @@ begin
       and t.permanently_stalled_at is null
       and t.started_at < pgflow._now() - make_interval(secs => coalesce(s.opt_timeout, f.opt_timeout)) - p_buffer
     order by t.run_id, t.step_slug, t.task_index
+    limit p_limit
     for no key update of t skip locked
   ), changed as (
     update pgflow.step_tasks t
@@ -51,6 +53,7 @@ begin
 
   perform pgflow._set_visibility(
     v_flow_slugs, v_message_ids, array_fill(0, array[coalesce(cardinality(v_message_ids), 0)]));
+  perform pgflow._notify('tasks', slug) from unnest(pgflow._distinct_texts(v_flow_slugs)) as slug;
   perform pgflow._archive_messages(v_given_up_flow_slugs, v_given_up_message_ids);
 
   requeued_count := coalesce(cardinality(v_message_ids), 0);

@@ -1,0 +1,197 @@
+"""Waiting for any number of runs, with one statement for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from pgflow import calls
+from pgflow.calls import Call
+from pgflow.errors import ConnectionLost, RunNotFound
+from pgflow.listening.listener import Listener, Subscription
+from pgflow.listening.pace import Agenda, Pace
+from pgflow.types import RunStatus
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 60.0
+"""How long the database may be gone before those who wait are told."""
+
+_TIME_BETWEEN_LOOKS = 0.005
+_PAUSE_IN_OUTAGE = 0.5
+_RUNS_PER_LOOK = 10_000
+
+
+class AsyncDatabase(Protocol):
+    """What runs calls."""
+
+    async def run(self, call: Call[T]) -> T:
+        """Run a call."""
+
+
+class _Wait:
+    """One wait for the end of a run."""
+
+    def __init__(self, run_id: UUID, ended: asyncio.Future[None], pace: Pace) -> None:
+        self.run_id = run_id
+        self.ended = ended
+        self.pace = pace
+
+    def refuse(self, error: Exception) -> None:
+        """Raise an error where it is waited."""
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
+    def judge(self, status: str | None) -> None:
+        """End when the run has this status (None: there is no such run), if it is an end."""
+        if status is None:
+            self.refuse(RunNotFound(self.run_id))
+        elif status in (RunStatus.COMPLETED, RunStatus.FAILED) and not self.ended.done():
+            self.ended.set_result(None)
+
+
+class AsyncRunWatcher:
+    """Waits for runs to end or to change, through a listener and by looking now and then.
+
+    One look is under way at a time; what is notified meanwhile is looked at together after it.
+    """
+
+    def __init__(self, database: AsyncDatabase, listener: Listener) -> None:
+        self.listener = listener
+        self._database = database
+        self._waits: dict[UUID, set[_Wait]] = {}
+        self._agenda: Agenda[_Wait] = Agenda()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def ended(self, run_id: UUID, timeout: float | None = None) -> bool:
+        """Wait at most `timeout` seconds, and return whether the run has ended.
+
+        Raises RunNotFound for a run that was deleted, and ConnectionLost when the database was gone for a minute.
+        """
+        wait = _Wait(run_id, asyncio.get_running_loop().create_future(), Pace(self.listener))
+        self._waits.setdefault(run_id, set()).add(wait)
+        if self._looking is None or self._looking.done():
+            self._agenda = Agenda()
+            subscription = self.listener.subscribe("runs", self._hear)
+            self._looking = asyncio.create_task(self._look_until_ended(subscription), name="pgflow-run-watcher")
+        self._agenda.add_now([wait])
+        try:
+            async with asyncio.timeout(timeout):
+                await wait.ended
+        except TimeoutError:
+            return False
+        finally:
+            self._forget(wait)
+        return True
+
+    def changes(self, run_id: UUID) -> RunChanges:
+        """Return what tells of changes of a run; a context manager."""
+        return RunChanges(run_id, self.listener)
+
+    async def close(self) -> None:
+        """End all waits with ConnectionLost, and close the listener; again is fine."""
+        for wait in self._all():
+            wait.refuse(ConnectionLost(f"the client was closed while it waited for run {wait.run_id}"))
+        if self._looking is not None:
+            looking, self._looking = self._looking, None
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+        await self.listener.close()
+
+    def _all(self) -> list[_Wait]:
+        return [wait for waits in self._waits.values() for wait in waits]
+
+    def _forget(self, wait: _Wait) -> None:
+        waits = self._waits.get(wait.run_id, set())
+        waits.discard(wait)
+        if not waits:
+            self._waits.pop(wait.run_id, None)
+        if not self._waits:
+            self._agenda.clear()
+
+    def _hear(self, payload: str) -> None:
+        """Look soon at the runs that a notification names, or at all."""
+        run_ids = _run_ids(payload)
+        if run_ids is None:
+            self._agenda.add_now(self._all())
+        else:
+            self._agenda.add_now(wait for run_id in run_ids for wait in self._waits.get(run_id, ()))
+
+    async def _look_until_ended(self, subscription: Subscription) -> None:
+        failing_since: float | None = None
+        with subscription:
+            while self._waits:
+                waits = [wait for wait in await self._agenda.due() if not wait.ended.done()]
+                try:
+                    await self._look(waits)
+                    failing_since = None
+                    await asyncio.sleep(_TIME_BETWEEN_LOOKS)
+                except ConnectionLost as error:
+                    now = asyncio.get_running_loop().time()
+                    failing_since = failing_since or now
+                    if now - failing_since > PATIENCE_SECONDS:
+                        for wait in self._all():
+                            wait.refuse(error)
+                    self._agenda.add_now(waits)
+                    await asyncio.sleep(_PAUSE_IN_OUTAGE)
+
+    async def _look(self, waits: list[_Wait]) -> None:
+        """Look at the runs of these waits, end those whose run has ended, and put the others on the agenda again."""
+        run_ids = list({wait.run_id for wait in waits})
+        statuses: dict[UUID, str] = {}
+        try:
+            for first in range(0, len(run_ids), _RUNS_PER_LOOK):
+                found = await self._database.run(calls.get_run_statuses(run_ids[first : first + _RUNS_PER_LOOK]))
+                statuses |= found
+        except ConnectionLost:
+            raise
+        except Exception as error:
+            for wait in waits:
+                wait.refuse(error)
+            return
+        for wait in waits:
+            wait.judge(statuses.get(wait.run_id))
+            if not wait.ended.done():
+                self._agenda.add(wait, wait.pace.next_pause())
+
+
+class RunChanges:
+    """Tells of changes of one run: of each, or of many at once. A context manager."""
+
+    def __init__(self, run_id: UUID, listener: Listener) -> None:
+        self._run_id = str(run_id)
+        self._listener = listener
+        self._pace = Pace(listener)
+        self._changed = asyncio.Event()
+        self._subscription: Subscription | None = None
+
+    def __enter__(self) -> RunChanges:
+        self._subscription = self._listener.subscribe("runs", self._hear)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._subscription is not None:
+            self._subscription.close()
+
+    async def next(self, timeout: float | None = None) -> None:
+        """Wait until the run may have changed since the last call, at most `timeout` seconds."""
+        pause = self._pace.next_pause()
+        try:
+            async with asyncio.timeout(pause if timeout is None else min(pause, timeout)):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        self._changed.clear()
+
+    def _hear(self, payload: str) -> None:
+        if not payload or self._run_id in payload:
+            self._changed.set()
+
+
+def _run_ids(payload: str) -> list[UUID] | None:
+    """Return the ids that a notification names; None when it names none, or can't be read."""
+    try:
+        return [UUID(text) for text in payload.split(",")]
+    except ValueError:
+        return None

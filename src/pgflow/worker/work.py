@@ -1,0 +1,64 @@
+"""The middle of every attempt, wherever it runs: validate the arguments, call the handler, encode what it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pgflow.binding import Binding
+from pgflow.types import Json
+from pgflow.worker.outcome import Completed, Outcome, failed, raised
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A handler and what it is called with."""
+
+    binding: Binding
+    task_input: Json
+    flow_input: Json
+    context: object
+
+    def perform(self) -> Outcome:
+        """Call a `def` handler, here and now, and return what became of it. Raises nothing."""
+        process_id = os.getpid()
+        try:
+            outcome = self._completed(self.binding.handler(**self._arguments()))
+        except BaseException as error:
+            outcome = raised(error)
+        _end_forked_process(process_id)
+        return outcome
+
+    async def perform_async(self) -> Outcome:
+        """Call an `async def` handler and return what became of it. Raises only GeneratorExit."""
+        process_id = os.getpid()
+        outcome: Outcome
+        try:
+            outcome = self._completed(await self.binding.handler(**self._arguments()))
+        except GeneratorExit:
+            raise
+        except asyncio.CancelledError as error:
+            outcome = failed(error)
+            if not error.args:
+                outcome = replace(outcome, error_message="CancelledError: the handler cancelled itself")
+        except BaseException as error:
+            outcome = raised(error)
+        _end_forked_process(process_id)
+        return outcome
+
+    def _arguments(self) -> dict[str, Any]:
+        return self.binding.arguments(self.task_input, self.flow_input, self.context)
+
+    def _completed(self, result: object) -> Outcome:
+        if inspect.iscoroutine(result):
+            result.close()  # it is refused as no JSON; Python need not warn that nobody awaited it
+        return Completed(self.binding.encode(result))
+
+
+def _end_forked_process(process_id: int) -> None:
+    """End a process that the handler forked and let return: it must not go on as a second worker."""
+    if os.getpid() != process_id:
+        os._exit(0)
