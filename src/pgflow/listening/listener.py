@@ -19,7 +19,7 @@ logger = logging.getLogger("pgflow.listener")
 
 Topic: TypeAlias = Literal["runs", "tasks"]
 
-_RENEWAL_SECONDS = REGISTRATION_SECONDS * 0.4
+_RENEWAL_SECONDS = REGISTRATION_SECONDS * 2 / 3
 _LINGER_SECONDS = 60.0
 _SETTLING_SECONDS = 2.0
 _FIRST_BACKOFF = 0.2

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, Notify, sql
 
-REGISTRATION_SECONDS = 120
+REGISTRATION_SECONDS = 180
 """How long a registration counts. Notifications are sent in vain for that long after a listener was killed."""
 
 _ANSWER_SECONDS = 10.0
