@@ -31,6 +31,7 @@ PUBLIC = [
     "FlowShapeMismatch",
     "InvalidInput",
     "NonRetryable",
+    "NotGranted",
     "NotInstalled",
     "PgFlow",
     "PgFlowError",

@@ -72,6 +72,7 @@ GROUPS = (
             "add_step",
             "ensure_flow_compiled",
             "flow_exists",
+            "compare_flow",
             "delete_flow_and_data",
             "is_valid_slug",
             "_get_flow_shape",
@@ -87,7 +88,14 @@ GROUPS = (
     Group(
         "Look at runs",
         "Tables can be read at any time; these save a join.",
-        ("get_run_with_states", "get_run_statuses", "get_flow_input", "get_step_output"),
+        (
+            "get_run",
+            "get_run_with_states",
+            "get_run_statuses",
+            "get_step_progress",
+            "get_flow_input",
+            "get_step_output",
+        ),
     ),
     Group(
         "Work on tasks",
@@ -134,6 +142,11 @@ GROUPS = (
         "Listen",
         "Instead of looking again and again, a session can LISTEN. Payloads have no data: look at the tables then.",
         ("register_listener", "unregister_listener"),
+    ),
+    Group(
+        "Roles",
+        "Nobody but the owner may do anything until the owner says so.",
+        ("grant_starter", "grant_worker", "revoke_grants"),
     ),
     Group(
         "Supabase",

@@ -15,7 +15,8 @@
     │   ├── NotInstalled       no schema `pgflow`, or no pgmq, in this database
     │   ├── TooOld             the schema is older than this package
     │   ├── TooNew             the schema is newer than this package
-    │   └── Drifted            an applied migration differs from the packaged one
+    │   ├── Drifted            an applied migration differs from the packaged one
+    │   └── NotGranted         the role lacks a right; says who can give it
     ├── ConnectionLost         the database can't be reached, or went away
     └── raised by handlers, to say what becomes of their task
         ├── Retry              this attempt failed; the next one at a chosen time
@@ -148,6 +149,10 @@ class Drifted(SchemaError):
     """A migration recorded as applied differs from the one in this package."""
 
 
+class NotGranted(SchemaError):
+    """The role lacks a right that the call needs."""
+
+
 class ConnectionLost(PgFlowError):
     """The database can't be reached, or the connection broke."""
 
@@ -247,7 +252,10 @@ def meaning(said: Diagnosis) -> PgFlowError | None:
         case sqlstate.UniqueViolation.sqlstate if said.constraint_name == "runs_pkey":
             return InvalidInput(f"run id {_value_in(said.detail)} is already in use; pass another one")
         case sqlstate.InsufficientPrivilege.sqlstate:
-            return SchemaError(f"{message}; grant the role USAGE on schema pgflow and what it needs inside")
+            return NotGranted(
+                f"{message}; connect as the owner of schema pgflow, who can also grant what others need: "
+                "select pgflow.grant_worker('ROLE') or pgflow.grant_starter('ROLE')"
+            )
         case sqlstate.ReadOnlySqlTransaction.sqlstate:
             return SchemaError(f"{message}; connect to the primary, in a session that may write")
         case sqlstate.UndefinedTable.sqlstate if queue := _QUEUE_TABLE.search(message):

@@ -17,6 +17,7 @@ from conftest import as_superuser
 from pgflow import (
     ConnectionLost,
     Drifted,
+    NotGranted,
     NotInstalled,
     PgFlow,
     PgFlowError,
@@ -145,8 +146,8 @@ async def test_a_role_that_may_not_use_the_schema(make, newest_server: Server):
             error = await refusal(make, newest_server.url(newest_server.template(), "stranger"))
         finally:
             connection.execute("drop role stranger")
-    assert type(error) is SchemaError
-    assert "permission denied for schema pgflow; grant the role" in str(error)
+    assert type(error) is NotGranted
+    assert "permission denied for schema pgflow; connect as the owner" in str(error)
 
 
 async def test_a_newer_schema(make, newest_database_url):

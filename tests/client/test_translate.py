@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors as sqlstate
 
 from client.flows import greeting
-from pgflow import ConnectionLost, InvalidInput, NotInstalled, PgFlowError, SchemaError, sync
+from pgflow import ConnectionLost, InvalidInput, NotGranted, NotInstalled, PgFlowError, SchemaError, sync
 from pgflow.errors import translate
 
 
@@ -42,7 +42,7 @@ def private_url(server, template):
         ("select * from pgflow.thing", NotInstalled, "`pgflow migrate`"),
         ("select pgflow.thing()", NotInstalled, "`pgflow migrate`"),
         ("select thing from pgflow.runs", NotInstalled, "`pgflow migrate`"),
-        ("select * from pg_authid", SchemaError, "grant the role"),
+        ("select * from pg_authid", NotGranted, "connect as the owner"),
         ("set default_transaction_read_only = on; create table t ()", SchemaError, "connect to the primary"),
         ("select pg_terminate_backend(pg_backend_pid())", ConnectionLost, "terminating connection"),
     ],

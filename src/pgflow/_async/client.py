@@ -10,7 +10,7 @@ from uuid import UUID
 from pgflow import calls
 from pgflow._async.connection import Database
 from pgflow._async.handle import Run
-from pgflow.errors import FlowShapeMismatch, InvalidInput, RunNotFound
+from pgflow.errors import FlowNotFound, FlowShapeMismatch, InvalidInput, NotGranted, RunNotFound
 from pgflow.flow import Flow
 from pgflow.serialize import encode
 from pgflow.types import Json
@@ -55,11 +55,21 @@ class Client:
 
         Raises DefinitionError for a flow without steps, and FlowShapeMismatch, which changes nothing, when the shapes
         differ. With `allow_data_loss` the registered flow is then deleted with all its runs and registered anew.
+        A role that may only work compares: FlowNotFound then says that the owner has to register the flow first.
         """
         flow.check()
-        status, differences = await self.database.run(
-            calls.ensure_flow_compiled(flow.slug, encode(flow.shape), allow_data_loss=allow_data_loss)
-        )
+        shape = encode(flow.shape)
+        status, differences = await self.database.run(calls.compare_flow(flow.slug, shape))
+        if status != "verified":
+            try:
+                status, differences = await self.database.run(
+                    calls.ensure_flow_compiled(flow.slug, shape, allow_data_loss=allow_data_loss)
+                )
+            except NotGranted as refused:
+                if allow_data_loss:
+                    raise
+                if status == "missing":
+                    raise FlowNotFound(flow.slug) from refused
         if status == "mismatch":
             raise FlowShapeMismatch(flow.slug, differences)
         return status
@@ -74,7 +84,9 @@ class Client:
         `run_id` must be new; a random one is taken by default. Raises FlowNotFound for a flow that isn't registered
         and InvalidInput for an input that isn't JSON, isn't the array that a root map needs, or a run id in use.
         """
-        row = await self.database.run(calls.start_flow(_slug(flow), encode(input, what="input"), run_id))
+        encoded = [encode(input, what="input")]
+        run_ids = None if run_id is None else [run_id]
+        [row] = await self.database.run(calls.start_flows(_slug(flow), encoded, run_ids))
         return Run(self.database, row)
 
     async def start_flows(self, flow: Flow | str, inputs: Iterable[Json]) -> list[Run]:

@@ -11,7 +11,7 @@ directions, whole rows included, so that values don't depend on what a driver or
 """
 
 from pgflow.calls.call import Call
-from pgflow.calls.flows import ensure_flow_compiled
+from pgflow.calls.flows import compare_flow, ensure_flow_compiled
 from pgflow.calls.runs import (
     get_run,
     get_run_input,
@@ -43,6 +43,7 @@ from pgflow.calls.workers import (
 __all__ = [
     "Call",
     "Exchanged",
+    "compare_flow",
     "complete_tasks",
     "ensure_flow_compiled",
     "exchange_tasks",

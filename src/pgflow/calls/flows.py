@@ -19,6 +19,11 @@ def ensure_flow_compiled(
     )
 
 
+def compare_flow(flow_slug: str, shape: bytes) -> Call[tuple[str, tuple[str, ...]]]:
+    """Compare a flow with the one registered: `pgflow.compare_flow`. Gives the status and the differences."""
+    return Call("select pgflow.compare_flow(%s, %s::jsonb)::text", (flow_slug, shape.decode()), _compile_result)
+
+
 def _compile_result(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
     result = decode(rows[0][0])
     return result["status"], tuple(result["differences"])

@@ -35,9 +35,9 @@ def start_flows(
 
 
 def get_run(run_id: UUID) -> Call[RunRow]:
-    """Read a row of `pgflow.runs`. Decoding raises RunNotFound when there is none."""
+    """Read a run: `pgflow.get_run`. Decoding raises RunNotFound when there is none."""
     return Call(
-        "select to_jsonb(run)::text from pgflow.runs as run where run_id = %s",
+        "select to_jsonb(run)::text from pgflow.get_run(%s) as run",
         (run_id,),
         lambda rows: _run(only(rows, run_id)),
     )
@@ -66,22 +66,22 @@ def get_run_statuses(run_ids: Sequence[UUID]) -> Call[dict[UUID, str]]:
 
 
 def get_run_input(run_id: UUID) -> Call[Json]:
-    """Read the input of a run. Decoding raises RunNotFound when there is none."""
-    return Call(
-        "select input::text from pgflow.runs where run_id = %s",
-        (run_id,),
-        lambda rows: decode(only(rows, run_id)[0]),
-    )
+    """Read the input of a run: `pgflow.get_flow_input`. Decoding raises RunNotFound when there is none."""
+
+    def decode_rows(rows: Sequence[Row]) -> Json:
+        text = rows[0][0]
+        if text is None:
+            raise RunNotFound(run_id)
+        return decode(text)
+
+    return Call("select pgflow.get_flow_input(%s)::text", (run_id,), decode_rows)
 
 
 def get_step_progress(run_id: UUID) -> Call[dict[str, StepProgress]]:
-    """Count the tasks of each step of a run that has tasks. Gives them by step slug."""
+    """Count the tasks of each step of a run that has tasks: `pgflow.get_step_progress`. Gives them by step slug."""
     return Call(
-        "select step_slug,"
-        " count(*) filter (where status = 'queued'), count(*) filter (where status = 'started'),"
-        " count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed'),"
-        " max(attempts_count), max(error_message)"
-        " from pgflow.step_tasks where run_id = %s group by step_slug",
+        "select step_slug, queued_count, started_count, completed_count, failed_count, attempts_count, error_message"
+        " from pgflow.get_step_progress(%s)",
         (run_id,),
         lambda rows: {row[0]: StepProgress(*row) for row in rows},
     )

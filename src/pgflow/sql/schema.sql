@@ -39,6 +39,7 @@
 \ir flow/delete_flow_and_data.sql
 \ir flow/ensure_flow_compiled.sql
 \ir flow/flow_exists.sql
+\ir flow/compare_flow.sql
 
 -- Messages
 \ir task/set_vt_batch.sql
@@ -72,11 +73,13 @@
 \ir run/_start_flows.sql
 \ir run/start_flow.sql
 \ir run/start_flows.sql
+\ir run/get_run.sql
 \ir run/get_run_with_states.sql
 \ir run/get_run_statuses.sql
 \ir run/start_flow_with_states.sql
 \ir run/get_flow_input.sql
 \ir run/get_step_output.sql
+\ir run/get_step_progress.sql
 \ir run/delay_run.sql
 
 -- Working tasks
@@ -148,3 +151,12 @@
 \ir supabase/setup_ensure_workers_cron.sql
 \ir supabase/cleanup_ensure_workers_logs.sql
 \ir supabase/schedule_jobs.sql
+
+-- Who may do what
+\ir roles/_functions_of_role.sql
+\ir roles/_require_role.sql
+\ir roles/_grant_functions.sql
+\ir roles/grant_starter.sql
+\ir roles/grant_worker.sql
+\ir roles/revoke_grants.sql
+\ir roles/rights.sql

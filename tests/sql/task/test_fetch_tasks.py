@@ -104,8 +104,16 @@ def test_an_unknown_worker_is_refused_and_the_message_stays_visible(connection: 
 
 
 def test_a_flow_without_a_queue_is_an_undefined_table(connection: Connection) -> None:
+    define(connection, "a")
+    connection.execute("select pgmq.drop_queue('flow')")
     with refused(connection, "42P01"):
-        fetch(connection, "unknown")
+        fetch(connection)
+
+
+def test_an_unknown_flow_has_no_tasks(connection: Connection) -> None:
+    connection.execute("select pgmq.create('letters'), pgmq.send('letters', '{}')")
+    assert fetch(connection, "letters") == []
+    assert fetch(connection, "unknown") == []
 
 
 @pytest.mark.parametrize("flow", ["flow", "Flow"])

@@ -1,6 +1,6 @@
 create or replace function pgflow.flow_exists(p_flow_slug text)
 returns boolean
-language sql stable
+language sql stable security definer
 set search_path to pg_catalog, pg_temp
 as $$
   select exists (select from pgflow.flows f where f.flow_slug = p_flow_slug);

@@ -1,6 +1,6 @@
 create or replace function pgflow.get_flow_input(p_run_id uuid)
 returns jsonb
-language sql stable
+language sql stable security definer
 set search_path to pg_catalog, pg_temp
 as $$
   select r.input from pgflow.runs r where r.run_id = p_run_id;

@@ -5,7 +5,7 @@ create or replace function pgflow.start_flows(
   p_delay int default 0
 )
 returns setof pgflow.runs
-language plpgsql
+language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off

@@ -1,4 +1,4 @@
--- How long it takes until one of these queues has a visible message, as far as is known now; NULL if they are empty.
+-- How long it takes until the queue of one of these flows has a visible message, as far as is known now; NULL if they are empty.
 create or replace function pgflow._seconds_to_next_message(p_flow_slugs text[])
 returns double precision
 language plpgsql
@@ -11,7 +11,7 @@ declare
   v_visible_at timestamptz;
   v_next timestamptz;
 begin
-  foreach v_flow_slug in array p_flow_slugs loop
+  for v_flow_slug in select f.flow_slug from pgflow.flows f where f.flow_slug = any (p_flow_slugs) loop
     execute format('select min(vt) from pgmq.%I', pgmq.format_table_name(v_flow_slug, 'q')) into v_visible_at;
     v_next := least(v_next, v_visible_at);
   end loop;

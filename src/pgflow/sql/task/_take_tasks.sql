@@ -10,11 +10,17 @@ set enable_bitmapscan to off
 set enable_sort to off
 as $$
 declare
-  v_queue text := pgmq.format_table_name(p_flow_slug, 'q');
+  v_queue text;
   v_message_ids bigint[];
   v_row_ids tid[];
   v_tasks pgflow.started_task[];
 begin
+  -- Other queues are nobody's business here: who may work tasks has no right to what the application keeps in them.
+  if not exists (select from pgflow.flows f where f.flow_slug = p_flow_slug) then
+    return null;
+  end if;
+
+  v_queue := pgmq.format_table_name(p_flow_slug, 'q');
   execute format(
     $sql$
       select array_agg(visible.msg_id), array_agg(visible.row_id)

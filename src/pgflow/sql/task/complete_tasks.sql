@@ -6,7 +6,7 @@ create or replace function pgflow.complete_tasks(
   p_attempts int[]
 )
 returns int[]
-language sql
+language sql security definer
 set search_path to pg_catalog, pg_temp
 as $$
   select pgflow._complete_tasks(p_run_ids, p_step_slugs, p_task_indexes, p_outputs, p_attempts);

@@ -15,7 +15,7 @@ create or replace function pgflow.exchange_tasks(
   out ended_runs pgflow.ended_run[],
   out pause double precision
 )
-language plpgsql
+language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off

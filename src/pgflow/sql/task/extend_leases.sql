@@ -6,7 +6,7 @@ create or replace function pgflow.extend_leases(
   p_seconds int default 30
 )
 returns int[]
-language plpgsql
+language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off

@@ -1,6 +1,6 @@
 create or replace function pgflow.fail_stalled_tasks()
 returns int
-language plpgsql
+language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 as $$
 declare

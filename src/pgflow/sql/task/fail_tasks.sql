@@ -8,7 +8,7 @@ create or replace function pgflow.fail_tasks(
   p_retry_delays int[] default null
 )
 returns int[]
-language sql
+language sql security definer
 set search_path to pg_catalog, pg_temp
 as $$
   select pgflow._fail_tasks(p_run_ids, p_step_slugs, p_task_indexes, p_error_messages, p_attempts, p_final, p_retry_delays);

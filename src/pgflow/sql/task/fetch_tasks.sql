@@ -1,6 +1,6 @@
 create or replace function pgflow.fetch_tasks(p_flow_slug text, p_worker_id uuid, p_limit int)
 returns setof pgflow.started_task
-language plpgsql
+language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off

@@ -3,7 +3,7 @@ create or replace function pgflow.recover_tasks(
   out requeued_count int,
   out failed_count int
 )
-language plpgsql
+language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 set lock_timeout to '5s'
 as $$

@@ -5,7 +5,7 @@ create or replace function pgflow.release_lost_tasks(
   p_task_indexes int[]
 )
 returns int[]
-language plpgsql
+language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off

@@ -7,7 +7,7 @@ create or replace function pgflow.release_tasks(
   p_worker_ids uuid[] default null
 )
 returns int[]
-language plpgsql
+language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off

@@ -9,7 +9,7 @@ create or replace function pgflow.keep_alive(
   out failed_count int,
   out recovery_error text
 )
-language plpgsql
+language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 as $$
 begin

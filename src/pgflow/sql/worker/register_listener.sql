@@ -1,6 +1,6 @@
 create or replace function pgflow.register_listener(p_listener_id uuid, p_topic text, p_seconds int default 60)
 returns void
-language sql
+language sql security definer
 set search_path to pg_catalog, pg_temp
 as $$
   delete from pgflow.listeners where expires_at < clock_timestamp() - interval '1 minute';

@@ -1,6 +1,6 @@
 create or replace function pgflow.register_worker(p_worker_id uuid, p_queue_name text, p_function_name text)
 returns void
-language sql
+language sql security definer
 set search_path to pg_catalog, pg_temp
 as $$
   insert into pgflow.workers (worker_id, queue_name, function_name)

@@ -1,6 +1,6 @@
 create or replace function pgflow.stop_workers(p_worker_ids uuid[])
 returns void
-language sql
+language sql security definer
 set search_path to pg_catalog, pg_temp
 as $$
   update pgflow.workers w
