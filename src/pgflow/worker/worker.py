@@ -6,6 +6,7 @@
     Executor         one task: from its input to its outcome
     HeartbeatThread  says that the worker is alive, learns that it is asked to leave, puts stalled tasks back
     Leases           takes tasks away from handlers that have lost them
+    WakeUp           wakes the exchange loop when there are new tasks
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from pgflow.worker.lease import Leases
 from pgflow.worker.pace import PollInterval
 from pgflow.worker.service import PeriodicService
 from pgflow.worker.state import WorkerState, follows
+from pgflow.worker.wakeup import WakeUp
 
 logger = logging.getLogger("pgflow.worker")
 
@@ -45,9 +47,10 @@ _LEASE_SECONDS = 1.0
 class Worker:
     """Works the tasks of some flows with up to `concurrency` handlers at once.
 
-    `poll_interval` bounds the pause between two looks at an empty queue. Every `heartbeat_interval` seconds, at most
-    20, it says that it is alive and learns whether it is asked to leave; every `recovery_interval` seconds it puts
-    stalled tasks back, unless another worker is at it. The client is the caller's to close.
+    `poll_interval` bounds the pause between two looks at an empty queue while the client can't listen for
+    notifications. Every `heartbeat_interval` seconds, at most 20, it says that it is alive and learns whether it is
+    asked to leave; every `recovery_interval` seconds it puts stalled tasks back, unless another worker is at it. The
+    client is the caller's to close.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Worker:
             recovery_interval=recovery_interval,
             on_deprecated=self._hear_of_deprecation,
         )
+        self._wakeup = WakeUp(client.database.watcher.listener, self._exchange, self._worker_ids)
         leases = Leases(client.database, self._exchange.held, self._exchange.take_away)
         self._services: list[PeriodicService] = [leases.service(_LEASE_SECONDS)]
         self._started_at = 0.0
@@ -182,6 +186,7 @@ class Worker:
         self._heartbeat.start()
         for service in self._services:
             service.start()
+        self._wakeup.start()
         self._exchanging = asyncio.create_task(self._exchange.run(), name="pgflow-exchange")
         self._life = asyncio.create_task(self._live(self._exchanging), name="pgflow-worker")
         self.state = WorkerState.RUNNING
@@ -195,6 +200,7 @@ class Worker:
             logger.critical("worker has broken down and takes no more tasks", exc_info=error)
             self._stop_fetching("broken", WorkerState.STOPPING)
         self._enter(WorkerState.STOPPING)
+        self._wakeup.stop()
         for service in self._services:
             await service.stop()
         await self._heartbeat.stop()

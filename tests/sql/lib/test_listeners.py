@@ -253,11 +253,20 @@ def test_a_step_that_starts_its_children_tells_of_their_tasks(working: Connectio
 def test_what_changes_no_run_and_no_step_is_not_told(working: Connection, listening: Connection) -> None:
     define(working, "m*")
     run_id = start(working, [1, 2])
-    ask_for(working, "runs", "tasks")
     begin(working, run_id, "m")
+    ask_for(working, "runs", "tasks")
     complete(working, run_id, "m", "x", 0)
-    fail(working, run_id, "m", index=1)
     assert received(listening, working) == []
+    fail(working, run_id, "m", index=1)
+    assert received(listening, working) == [tasks_of()]  # when it comes again is worth knowing
+
+
+def test_delaying_a_run_tells_of_its_tasks(working: Connection, listening: Connection) -> None:
+    define(working, "a")
+    run_id = start(working)
+    ask_for(working, "runs", "tasks")
+    working.execute("select pgflow.delay_run('flow', %s, 60)", (run_id,))
+    assert received(listening, working) == [tasks_of()]
 
 
 def test_a_payload_has_no_data_of_a_run(working: Connection, listening: Connection) -> None:

@@ -16,6 +16,7 @@ begin
 
   perform pgflow.set_vt_batch(
     p_flow_slug, v_message_ids, array_fill(p_seconds, array[cardinality(v_message_ids)]));
+  perform pgflow._notify('tasks', p_flow_slug);
   return cardinality(v_message_ids);
 end
 $$;

@@ -9,6 +9,10 @@ begin
   from unnest(p_failures) as failure
   where verdict = 'retry';
 
+  -- The worker that failed may be busy when it is time, and others learn only by looking when that will be.
+  perform pgflow._notify('tasks', retried.flow_slug)
+  from (select distinct flow_slug from unnest(p_failures) as failure where verdict = 'retry') as retried;
+
   perform pgflow._archive_messages(array_agg(flow_slug), array_agg(message_id))
   from unnest(p_failures) as failure
   where verdict not in ('retry', 'ignored');
