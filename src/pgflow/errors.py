@@ -18,6 +18,7 @@
     │   ├── Drifted            an applied migration differs from the packaged one
     │   └── NotGranted         the role lacks a right; says who can give it
     ├── ConnectionLost         the database can't be reached, or went away
+    ├── UnusableConnection     the caller's own connection is in no state to be used
     └── raised by handlers, to say what becomes of their task
         ├── Retry              this attempt failed; the next one at a chosen time
         ├── NonRetryable       the task failed, whatever attempts are left
@@ -155,6 +156,13 @@ class NotGranted(SchemaError):
 
 class ConnectionLost(PgFlowError):
     """The database can't be reached, or the connection broke."""
+
+
+class UnusableConnection(PgFlowError):
+    """The connection given as `conn` is in no state to be used: closed, in a failed transaction, no PostgreSQL."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the connection given as conn can't be used: {reason}")
 
 
 class Retry(PgFlowError):

@@ -78,26 +78,36 @@ class Client:
         """Do what :meth:`ensure_compiled` does."""
         return await self.ensure_compiled(flow, allow_data_loss=allow_data_loss)
 
-    async def start_flow(self, flow: Flow | str, input: Json, *, run_id: UUID | None = None) -> Run:  # noqa: A002 - the public name
+    async def start_flow(
+        self,
+        flow: Flow | str,
+        input: Json,  # noqa: A002 - the public name
+        *,
+        run_id: UUID | None = None,
+        conn: object | None = None,
+    ) -> Run:
         """Start a run of a flow, given as Flow or slug, and return it as it is then: it may have ended already.
 
         `run_id` must be new; a random one is taken by default. Raises FlowNotFound for a flow that isn't registered
         and InvalidInput for an input that isn't JSON, isn't the array that a root map needs, or a run id in use.
+
+        `conn` is an open connection of your own, of psycopg, psycopg2, asyncpg, SQLAlchemy or Django: the run exists if
+        and only if its transaction commits. Raises UnusableConnection for one that is closed or has failed before.
         """
         encoded = [encode(input, what="input")]
         run_ids = None if run_id is None else [run_id]
-        [row] = await self.database.run(calls.start_flows(_slug(flow), encoded, run_ids))
+        [row] = await self.database.run(calls.start_flows(_slug(flow), encoded, run_ids), conn)
         return Run(self.database, row)
 
-    async def start_flows(self, flow: Flow | str, inputs: Iterable[Json]) -> list[Run]:
+    async def start_flows(self, flow: Flow | str, inputs: Iterable[Json], *, conn: object | None = None) -> list[Run]:
         """Start one run per input in one round trip, all or none, and return them in the order of the inputs.
 
-        Raises as :meth:`start_flow` does.
+        `conn` and what is raised are those of :meth:`start_flow`.
         """
         encoded = [encode(value, what="input") for value in inputs]
         if not encoded:
             return []
-        rows = await self.database.run(calls.start_flows(_slug(flow), encoded))
+        rows = await self.database.run(calls.start_flows(_slug(flow), encoded), conn)
         return [Run(self.database, row) for row in rows]
 
     async def start_flow_sync(self, flow: Flow | str, input: Json, *, timeout: float = 60) -> Run:  # noqa: A002 - the public name

@@ -13,6 +13,7 @@ from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from pgflow import schema
+from pgflow.callers import blocking as callers
 from pgflow.calls import Call
 from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
 from pgflow.database_url import resolve_url, why_not
@@ -81,8 +82,13 @@ class Database:
                 self._pool.close()
                 self._pool = None
 
-    def run(self, call: Call[T]) -> T:
-        """Run a call in a transaction of its own and decode its rows. Opens the pool on first use."""
+    def run(self, call: Call[T], conn: object | None = None) -> T:
+        """Run a call and decode its rows: in a transaction of its own, or in that of the caller's connection `conn`.
+
+        Opens the pool on first use, if it needs one.
+        """
+        if conn is not None:
+            return callers.run(conn, call)
         with self._connection() as connection:
             cursor = connection.execute(call.sql, call.arguments)
             rows = cursor.fetchall()
