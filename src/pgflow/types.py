@@ -113,6 +113,16 @@ class EndedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedStep:
+    """A step that a worker's reports have skipped."""
+
+    run_id: UUID
+    flow_slug: str
+    step_slug: str
+    skip_reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskReport:
     """What a worker says about one task: completed with `output` (JSON text), failed with `error_message`, or released.
 

@@ -53,6 +53,11 @@ class Recorder:
         return [event for event, _, _ in self.seen]
 
 
+@pytest.fixture(autouse=True)
+def _nobody_is_attached() -> None:
+    telemetry.detach("pgflow.logs")  # by a worker of another test
+
+
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     yield Recorder()

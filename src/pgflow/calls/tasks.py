@@ -9,7 +9,7 @@ from uuid import UUID
 from pgflow.calls.call import Call, Row, from_json, json_value
 from pgflow.errors import InvalidInput
 from pgflow.serialize import decode, describe_error
-from pgflow.types import EndedRun, StartedTask, TaskReport
+from pgflow.types import EndedRun, SkippedStep, StartedTask, TaskReport
 
 _TASK_COLUMNS = (
     "task.flow_slug, task.run_id, task.step_slug, task.task_index, task.input::text, task.flow_input::text,"
@@ -22,6 +22,7 @@ _EXCHANGE = f"""\
 select
   case when task.number is null or task.number = 1 then exchanged.recorded end,
   case when task.number is null or task.number = 1 then to_jsonb(exchanged.ended_runs)::text end,
+  case when task.number is null or task.number = 1 then exchanged.skipped_steps::text end,
   exchanged.pause, {_TASK_COLUMNS}
 from pgflow.exchange_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s) as exchanged
 left join lateral unnest(exchanged.tasks) with ordinality as task (
@@ -43,6 +44,7 @@ class Exchanged:
     tasks: list[StartedTask] = field(default_factory=list)
     unreadable: list[TaskReport] = field(default_factory=list)
     ended_runs: list[EndedRun] = field(default_factory=list)
+    skipped_steps: list[SkippedStep] = field(default_factory=list)
     pause: float | None = None
 
 
@@ -157,11 +159,13 @@ def _task(row: Row) -> StartedTask:
 
 
 def _exchanged(rows: Sequence[Row]) -> Exchanged:
-    recorded, ended_runs, pause, *_ = rows[0]
+    recorded, ended_runs, skipped_steps, pause, *_ = rows[0]
     exchanged = Exchanged([position - 1 for position in recorded], pause=pause)
     if ended_runs is not None:
         exchanged.ended_runs = [from_json(EndedRun, row) for row in decode(ended_runs)]
-    for _, _, _, *task in rows:
+    if skipped_steps is not None:
+        exchanged.skipped_steps = [from_json(SkippedStep, row) for row in decode(skipped_steps)]
+    for _, _, _, _, *task in rows:
         if task[0] is None:
             break
         try:

@@ -56,6 +56,7 @@
 \ir step/_dependency_outputs.sql
 \ir step/_unmet_steps.sql
 \ir step/_release_children.sql
+\ir step/_note_skipped_steps.sql
 \ir step/_skip_steps.sql
 \ir step/_force_skip_steps.sql
 \ir step/_force_skip_unmet_steps.sql

@@ -144,7 +144,7 @@ class ExchangeLoop:
         try:
             given_back = [report for report in batch if report.release_delay is not None]
             await self._outbox.release(given_back)
-            self._news.reported(given_back, given_back, [])
+            self._news.reported(given_back, given_back)
             reports = [report for report in batch if report.release_delay is None]
             exchanged = await self._trade(reports, wanted, room) if reports or room else None
         except (PgFlowError, DriverError, asyncio.CancelledError):
@@ -156,7 +156,8 @@ class ExchangeLoop:
 
     async def _trade(self, reports: list[TaskReport], wanted: dict[str, UUID], room: int) -> Exchanged:
         began = time.monotonic()
-        self._news.poll_starts(wanted, len(self._running))
+        asked = wanted if room else {}
+        self._news.poll_starts(asked, len(self._running))
         try:
             exchanged = await self._database.run(calls.exchange_tasks(reports, wanted, room))
             recorded = [reports[position] for position in exchanged.recorded]
@@ -166,8 +167,9 @@ class ExchangeLoop:
             exchanged, recorded = await self._trade_one_by_one(reports, wanted, room)
         self._pace.exchange_took(time.monotonic() - began)
         self._accept(exchanged)
-        self._news.poll_stops(wanted, len(self._running), exchanged.tasks)
-        self._news.reported(reports, recorded, exchanged.ended_runs)
+        self._news.poll_stops(asked, len(self._running), exchanged.tasks)
+        self._news.reported(reports, recorded)
+        self._news.moved(exchanged)
         return exchanged
 
     async def _trade_one_by_one(
@@ -204,6 +206,12 @@ class ExchangeLoop:
 
     def _accept(self, exchanged: Exchanged) -> None:
         for failure in exchanged.unreadable:
+            logger.error(
+                "can't read the input of step %s in run %s: %s",
+                failure.step_slug,
+                failure.run_id,
+                failure.error_message,
+            )
             self._outbox.add(failure)
         now = time.monotonic()
         self._waiting.extend((now, task) for task in exchanged.tasks)
@@ -225,7 +233,7 @@ class ExchangeLoop:
         self._pace.handler_took(seconds)
         result = self._result(running, task)
         if result is None:
-            self._news.taken_away(task, seconds)
+            self._news.discarded(task, seconds, "released" if self._abandoned else "taken away")
         else:
             self._news.ended(task, result, seconds)
             if not result.recorded:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TypeAlias
 from uuid import UUID
 
 from pgflow import telemetry
+from pgflow.calls import Exchanged
 from pgflow.types import EndedRun, RunStatus, StartedTask, TaskReport
 
 _TASK_EVENTS = ("task.stop", "task.exception", "task.discarded")
+
+_Key: TypeAlias = tuple[UUID, str, int, int]
 
 
 class News:
@@ -18,7 +23,7 @@ class News:
 
     def __init__(self, worker_ids: Mapping[str, UUID]) -> None:
         self._worker_ids = worker_ids
-        self._ended: dict[int, tuple[StartedTask, TaskReport, float]] = {}
+        self._ended: dict[_Key, tuple[StartedTask, float]] = {}
         self._poll_began = 0.0
 
     def poll_starts(self, flow_slugs: Iterable[str], active_tasks: int) -> None:
@@ -40,44 +45,46 @@ class News:
     def ended(self, task: StartedTask, report: TaskReport, seconds: float) -> None:
         """Remember a task until the database has answered its report; one that was recorded before is told at once."""
         if any(map(telemetry.is_observed, _TASK_EVENTS)):
-            self._ended[id(report)] = (task, report, seconds)
+            self._ended[_key(report)] = (task, seconds)
             if report.recorded:
                 self._tell_of_task(report, counted=True)
 
-    def taken_away(self, task: StartedTask, seconds: float) -> None:
+    def discarded(self, task: StartedTask, seconds: float, reason: str) -> None:
         """Tell that a task ended without a report."""
-        self._discarded(task, seconds, "taken away")
+        metadata = telemetry.task_metadata(task, self._worker_ids[task.flow_slug])
+        telemetry.emit("task.discarded", {"duration": seconds}, {**metadata, "reason": reason})
 
-    def reported(
-        self, reports: Sequence[TaskReport], recorded: Sequence[TaskReport], ended_runs: Iterable[EndedRun]
-    ) -> None:
-        """Tell what the database took, and which runs that has ended."""
+    def reported(self, reports: Sequence[TaskReport], recorded: Sequence[TaskReport]) -> None:
+        """Tell what the database took of some reports: those that count, maybe otherwise than they were sent."""
         if self._ended:
-            counting = set(map(id, recorded))
+            counting = {_key(report): report for report in recorded}
             for report in reports:
-                self._tell_of_task(report, counted=id(report) in counting)
-        for run in ended_runs:
+                self._tell_of_task(counting.get(_key(report), report), counted=_key(report) in counting)
+
+    def moved(self, exchanged: Exchanged) -> None:
+        """Tell what followed for steps and runs."""
+        if exchanged.skipped_steps and telemetry.is_observed("step.skipped"):
+            for step in exchanged.skipped_steps:
+                telemetry.emit("step.skipped", {"system_time": time.time()}, asdict(step))
+        for run in exchanged.ended_runs:
             _tell_of_run(run)
 
     def _tell_of_task(self, report: TaskReport, *, counted: bool) -> None:
-        known = self._ended.pop(id(report), None)
+        known = self._ended.pop(_key(report), None)
         if known is None:
             return
-        task, _, seconds = known
+        task, seconds = known
         metadata = telemetry.task_metadata(task, self._worker_ids[task.flow_slug])
         if report.release_delay is not None:
-            self._discarded(task, seconds, "snoozed")
+            self.discarded(task, seconds, "snoozed")
         elif not counted:
-            self._discarded(task, seconds, "late")
+            self.discarded(task, seconds, "late")
         elif report.error_message is None:
             telemetry.emit("task.stop", {"duration": seconds}, {**metadata, "output": report.output})
         else:
             failure = {"error": report.error_message, "retry_delay": retry_delay(task, report)}
-            telemetry.emit("task.exception", {"duration": seconds}, {**metadata, **failure})
-
-    def _discarded(self, task: StartedTask, seconds: float, reason: str) -> None:
-        metadata = telemetry.task_metadata(task, self._worker_ids[task.flow_slug])
-        telemetry.emit("task.discarded", {"duration": seconds}, {**metadata, "reason": reason})
+            described = {**metadata, **failure, "traceback": report.traceback}
+            telemetry.emit("task.exception", {"duration": seconds}, described)
 
     def _poll(self, flow_slug: str, active_tasks: int) -> dict[str, object]:
         return {"worker_id": self._worker_ids[flow_slug], "flow_slug": flow_slug, "active_tasks": active_tasks}
@@ -90,6 +97,10 @@ def retry_delay(task: StartedTask, report: TaskReport) -> float | None:
     if report.retry_delay is not None:
         return report.retry_delay
     return task.base_delay * 2.0**task.attempt
+
+
+def _key(report: TaskReport) -> _Key:
+    return report.run_id, report.step_slug, report.task_index, report.attempt
 
 
 def _tell_of_run(run: EndedRun) -> None:

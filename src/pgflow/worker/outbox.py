@@ -91,17 +91,20 @@ class Outbox:
         recorded = await self._try(call(reports))
         if not isinstance(recorded, Exception):
             return [reports[position] for position in recorded]
-        return [report for report in reports if await self._deliver_alone(report, call)]
+        delivered = [await self._deliver_alone(report, call) for report in reports]
+        return [report for report in delivered if report is not None]
 
-    async def _deliver_alone(self, report: TaskReport, call: _ReportCall) -> bool:
+    async def _deliver_alone(self, report: TaskReport, call: _ReportCall) -> TaskReport | None:
+        """Deliver a report, or the failure that stands for it, and return what counted."""
         answer = await self._try(call([report]))
         if isinstance(answer, Exception):
             logger.error("the database refuses the report of %s: %s", _name(report), answer)
             message = f"The database refused the report of this task: {describe_error(answer)}"
-            answer = await self._try(calls.fail_tasks([replace(report, output=None, error_message=message)]))
+            report = replace(report, output=None, error_message=message)
+            answer = await self._try(calls.fail_tasks([report]))
         if isinstance(answer, Exception):
             logger.error("%s isn't reported; it is started again when it has stalled: %s", _name(report), answer)
-        return answer == [0]
+        return report if answer == [0] else None
 
     async def _try(self, call: Call[list[int]]) -> list[int] | Exception:
         """Run a call and return why the database refused it, if it did. Raises errors that are passing."""

@@ -24,7 +24,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import Error as DriverError
 
-from pgflow import calls, telemetry
+from pgflow import calls, logs, telemetry
 from pgflow._async.client import Client
 from pgflow.errors import DefinitionError, PgFlowError
 from pgflow.flow import Flow
@@ -169,6 +169,7 @@ class Worker:
         if self.state is not WorkerState.CREATED:
             raise RuntimeError(f"a worker starts once; this one is {self.state}")
         self.state = WorkerState.STARTING
+        logs.log_events()
         await self._client.open()
         for flow in self._flows.values():
             status = await self._client.ensure_compiled(flow)

@@ -42,6 +42,7 @@ begin
 
   perform pgflow._count_down_runs(v_run_ids);
   perform pgflow._emit_events('step:skipped', v_run_ids, v_step_slugs);
+  perform pgflow._note_skipped_steps(v_run_ids, v_step_slugs);
   perform pgflow._archive_active_messages(v_run_ids, v_step_slugs);
   return cardinality(v_run_ids);
 end

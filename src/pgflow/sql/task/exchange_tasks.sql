@@ -13,6 +13,7 @@ create or replace function pgflow.exchange_tasks(
   out recorded int[],
   out tasks pgflow.started_task[],
   out ended_runs pgflow.ended_run[],
+  out skipped_steps jsonb,
   out pause double precision
 )
 language plpgsql security definer
@@ -28,6 +29,7 @@ declare
 begin
   recorded := '{}';
   if cardinality(p_run_ids) > 0 then
+    perform set_config('pgflow.skipped_steps', '[]', true);
     -- All locks before the first change: completions and failures of one batch may belong to the same runs.
     v_going_on := pgflow._lock_runs(p_run_ids);
     perform pgflow._lock_tasks(p_run_ids, p_step_slugs, p_task_indexes);
@@ -39,6 +41,7 @@ begin
       tasks := pgflow._advance_runs(v_ended_in, p_demand => row(p_flow_slugs, p_worker_ids, p_limit)::pgflow._demand);
     end if;
     ended_runs := pgflow._ended_runs(v_going_on);
+    skipped_steps := nullif(current_setting('pgflow.skipped_steps'), '[]')::jsonb;
   end if;
 
   foreach v_flow_slug in array p_flow_slugs loop
@@ -56,4 +59,4 @@ begin
   end if;
 end
 $$;
-comment on function pgflow.exchange_tasks(uuid[], text[], int[], int[], jsonb[], text[], boolean[], int[], text[], uuid[], int) is 'What a worker calls in its loop, in one transaction: reports the outcomes of tasks, each with the attempt it belongs to, and gets up to p_limit new tasks of some flows, for each of which it names its worker. A report with an error message is a failure, as in fail_tasks, any other a completion. Tasks that the reports made ready come first, then those of the queues in the order of p_flow_slugs. Returns the positions, from 1, of the reports that counted; the tasks, started; the runs that have ended by this call; and, when there were fewer tasks than wanted, how many seconds it takes until the next message becomes visible (NULL: none is waiting).';
+comment on function pgflow.exchange_tasks(uuid[], text[], int[], int[], jsonb[], text[], boolean[], int[], text[], uuid[], int) is 'What a worker calls in its loop, in one transaction: reports the outcomes of tasks, each with the attempt it belongs to, and gets up to p_limit new tasks of some flows, for each of which it names its worker. A report with an error message is a failure, as in fail_tasks, any other a completion. Tasks that the reports made ready come first, then those of the queues in the order of p_flow_slugs. Returns the positions, from 1, of the reports that counted; the tasks, started; the runs that have ended by this call; the steps that it skipped, an array of objects with run_id, flow_slug, step_slug and skip_reason, or NULL; and, when there were fewer tasks than wanted, how many seconds it takes until the next message becomes visible (NULL: none is waiting).';
