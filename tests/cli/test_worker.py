@@ -28,7 +28,7 @@ def test_a_worker_ends_with_0_when_it_is_asked_to(spawn, url, greeting_module, n
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0
     messages = [message(line) for line in errors.splitlines()]
-    assert messages[-2:] == ["worker stops, 0 tasks to finish", "worker stopped"]
+    assert messages[-2:] == ["worker stops, 0 tasks to finish (operator)", "worker stopped"]
 
 
 def test_only_the_named_flows_are_worked(spawn, url, greeting_module):
