@@ -49,6 +49,8 @@ class Session:
             self.start_tasks: 4,
             self.complete_tasks: 10,
             self.fail_tasks: 5,
+            self.exchange: 10,
+            self.release: 3,
             self.complete_task: 4,
             self.fail_task: 3,
             self.recover: 2,
@@ -102,6 +104,29 @@ class Session:
         tasks = self.some_tasks()
         query = "select pgflow.fail_tasks(%s::uuid[], %s::text[], %s::int[], %s::text[], %s::int[])"
         self.connection.execute(query, (*addresses(tasks), ["boom"] * len(tasks), attempts(tasks)))
+
+    def exchange(self) -> None:
+        tasks = self.some_tasks()
+        outputs = [self.any_output() if self.chance.random() < 0.7 else None for _ in tasks]
+        flows = self.chance.sample(FLOWS, 2)
+        query = """
+            select task.*
+            from pgflow.exchange_tasks(
+              %s::uuid[], %s::text[], %s::int[], %s::int[], %s::jsonb[], %s::text[], %s::boolean[], %s::int[],
+              %s::text[], %s::uuid[], %s
+            ) as exchanged, unnest(exchanged.tasks) as task
+        """
+        errors = ["boom" if output is None else None for output in outputs]
+        workers, limit = [self.worker_id] * 2, self.chance.randrange(10)
+        self.hand += self.connection.execute(
+            query,
+            (*addresses(tasks), attempts(tasks), outputs, errors, [None], [None], flows, workers, limit),
+        ).fetchall()
+
+    def release(self) -> None:
+        tasks = self.some_tasks()
+        query = "select pgflow.release_tasks(%s::uuid[], %s::text[], %s::int[], %s::int[])"
+        self.connection.execute(query, (*addresses(tasks), attempts(tasks)))
 
     def complete_task(self) -> None:
         for task in self.some_tasks(most=1):

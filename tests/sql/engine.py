@@ -228,6 +228,43 @@ def fail_batch(connection: Connection, *reports: Report) -> list[int]:
 # What there is
 
 
+def release(connection: Connection, *reports: Report, worker_ids: Sequence[UUID] | None = None) -> list[int]:
+    """Give tasks back: run, step, index, delay, attempt each; return the positions that counted."""
+    run_ids, step_slugs, indexes, delays, attempts = _columns(reports)
+    query = "select pgflow.release_tasks(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[], %s::uuid[])"
+    positions = value(connection, query, run_ids, step_slugs, indexes, attempts, delays, worker_ids)
+    assert isinstance(positions, list)
+    return positions
+
+
+def exchange(
+    connection: Connection,
+    completed: Sequence[Report] = (),
+    failed: Sequence[Report] = (),
+    *,
+    flows: Sequence[str] = (FLOW,),
+    limit: int = 100,
+    worker: UUID = WORKER,
+) -> Row:
+    """Report tasks, first those completed, and take new ones; a worker of the same id is registered for all flows."""
+    register(connection, worker, flows[0] if flows else FLOW)
+    run_ids, step_slugs, indexes, _, attempts = _columns([*completed, *failed])
+    outputs = [as_json(output) for _, _, _, output, _ in completed] + [None] * len(failed)
+    errors = [None] * len(completed) + [error for _, _, _, error, _ in failed]
+    nothing = [None] * len(run_ids)
+    query = """
+        select recorded, to_jsonb(tasks) as tasks, to_jsonb(ended_runs) as ended_runs, pause
+        from pgflow.exchange_tasks(
+          %s::uuid[], %s::text[], %s::int[], %s::int[], %s::jsonb[], %s::text[], %s::boolean[], %s::int[],
+          %s::text[], %s::uuid[], %s)
+    """
+    workers = [worker] * len(flows)
+    return row(
+        connection, query, run_ids, step_slugs, indexes, attempts, outputs, errors, nothing, nothing,
+        list(flows), workers, limit,
+    )  # fmt: skip
+
+
 def run(connection: Connection, run_id: RunId) -> Row:
     return row(connection, "select * from pgflow.runs where run_id = %s", run_id)
 

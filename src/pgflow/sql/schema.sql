@@ -52,6 +52,7 @@
 \ir run/_lock_runs.sql
 \ir run/_count_down_runs.sql
 \ir run/_fail_runs.sql
+\ir run/_end_steps_of_runs.sql
 \ir run/_complete_runs.sql
 \ir step/_dependency_outputs.sql
 \ir step/_unmet_steps.sql
@@ -92,7 +93,7 @@
 \ir task/fetch_tasks.sql
 \ir task/poll_for_tasks.sql
 \ir task/_lock_tasks.sql
-\ir task/_collect_output.sql
+\ir task/_collect_outputs.sql
 \ir task/_count_down_steps.sql
 \ir task/_archive_reported.sql
 \ir task/_fail_type_violations.sql

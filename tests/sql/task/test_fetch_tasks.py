@@ -8,6 +8,7 @@ from sql.engine import (
     OTHER_WORKER,
     UNKNOWN,
     Connection,
+    archived,
     define,
     fail,
     fetch,
@@ -17,6 +18,7 @@ from sql.engine import (
     start,
     step,
     task,
+    value,
 )
 
 
@@ -123,3 +125,42 @@ def test_only_tasks_of_the_flow_are_fetched(connection: Connection, flow: str) -
     run_id = start(connection, flow=flow)
     start(connection, flow="other")
     assert [fetched["run_id"] for fetched in fetch(connection, flow)] == [run_id]
+
+
+def test_messages_of_no_task_are_archived(connection: Connection) -> None:
+    define(connection, "a")
+    start(connection)
+    connection.execute("select pgmq.send('flow', '{}')")
+    assert len(fetch(connection)) == 1
+    assert len(live(connection)) == 1
+    assert len(archived(connection)) == 1
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_a_message_of_an_ended_task_is_archived(connection: Connection, status: str) -> None:
+    define(connection, "a", "b")
+    run_id = start(connection)
+    ended = "completed_at" if status == "completed" else "failed_at"
+    connection.execute(
+        f"update pgflow.step_tasks set status = '{status}', {ended} = now() + interval '1 s' where step_slug = 'a'"
+    )
+    assert [found["step_slug"] for found in fetch(connection)] == ["b"]
+    assert [message["msg_id"] for message in archived(connection)] == [task(connection, run_id, "a")["message_id"]]
+    connection.rollback()  # rows edited by hand break the invariants
+
+
+def test_a_message_whose_task_somebody_works_on_stays_away_for_five_seconds(connection: Connection) -> None:
+    define(connection, "a")
+    start(connection)
+    [message_id] = [found["message_id"] for found in fetch(connection)]
+    connection.execute("select pgmq.set_vt('flow', %s, 0)", (message_id,))
+    assert fetch(connection) == []
+    [message] = live(connection)
+    assert 4 < float(value(connection, "select extract(epoch from %s - clock_timestamp())", message["vt"])) <= 5
+
+
+def test_a_thousand_messages_that_wait_for_later_are_not_in_the_way(connection: Connection) -> None:
+    define(connection, "a")
+    connection.execute("select pgflow.start_flows('flow', array_fill('1'::jsonb, array[1000]), null, 3600)")
+    due = start(connection)
+    assert [found["run_id"] for found in fetch(connection)] == [due]

@@ -22,7 +22,15 @@ begin
         completed_at = case
           when ss.remaining_tasks = counted.task_count then greatest(pgflow._now(), ss.started_at)
         end,
-        output = case when ss.remaining_tasks = counted.task_count then pgflow._collect_output(s, ss.run_id) end
+        output = case
+          when ss.remaining_tasks > counted.task_count then null
+          when s.step_type = 'map' then pgflow._collect_outputs(ss.run_id, ss.step_slug)
+          else (
+            select t.output
+            from pgflow.step_tasks t
+            where t.run_id = ss.run_id and t.step_slug = ss.step_slug and t.task_index = 0
+          )
+        end
     from counted
     cross join lateral (
       select state.ctid as row_id, state.flow_slug

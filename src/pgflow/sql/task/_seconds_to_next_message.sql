@@ -15,6 +15,6 @@ begin
     execute format('select min(vt) from pgmq.%I', pgmq.format_table_name(v_flow_slug, 'q')) into v_visible_at;
     v_next := least(v_next, v_visible_at);
   end loop;
-  return extract(epoch from v_next - clock_timestamp());
+  return extract(epoch from v_next - clock_timestamp())::double precision;
 end
 $$;

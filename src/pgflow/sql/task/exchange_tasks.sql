@@ -31,8 +31,13 @@ begin
   if cardinality(p_run_ids) > 0 then
     perform set_config('pgflow.skipped_steps', '[]', true);
     -- All locks before the first change: completions and failures of one batch may belong to the same runs.
-    v_going_on := pgflow._lock_runs(p_run_ids);
+    perform pgflow._lock_runs(p_run_ids);
     perform pgflow._lock_tasks(p_run_ids, p_step_slugs, p_task_indexes);
+    select array_agg(r.run_id) into v_going_on
+    from (select distinct run_id from unnest(p_run_ids) as run_id) as reported
+    cross join lateral (
+      select run.run_id from pgflow.runs run where run.run_id = reported.run_id and run.status = 'started' offset 0
+    ) as r;
 
     select done.recorded, done.run_ids into recorded, v_ended_in
     from pgflow._record_reports(
