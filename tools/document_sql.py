@@ -95,6 +95,7 @@ GROUPS = (
             "get_step_progress",
             "get_flow_input",
             "get_step_output",
+            "get_queue_depths",
         ),
     ),
     Group(

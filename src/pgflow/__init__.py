@@ -37,6 +37,8 @@ from pgflow.events import (
 from pgflow.flow import Flow
 from pgflow.types import RunStatus, StepState, StepStatus, TaskStatus
 from pgflow.worker.context import Context
+from pgflow.worker.health import Health, HealthStatus
+from pgflow.worker.pace import PollInterval
 from pgflow.worker.state import WorkerState
 from pgflow.worker.worker import Worker
 
@@ -49,12 +51,15 @@ __all__ = [
     "Flow",
     "FlowNotFound",
     "FlowShapeMismatch",
+    "Health",
+    "HealthStatus",
     "InvalidInput",
     "NonRetryable",
     "NotGranted",
     "NotInstalled",
     "PgFlow",
     "PgFlowError",
+    "PollInterval",
     "Retry",
     "Run",
     "RunCompletedEvent",

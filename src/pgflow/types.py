@@ -168,3 +168,16 @@ class Heartbeat:
     requeued_count: int
     failed_count: int
     recovery_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """The messages of a flow's queue, counted among 10,000: those that wait for a worker, and those for later.
+
+    Messages of tasks that run are among those for later. `oldest_seconds` is how long a worker has been waited for.
+    """
+
+    flow_slug: str
+    visible_count: int
+    delayed_count: int
+    oldest_seconds: float | None

@@ -44,6 +44,12 @@ async def test_it_starts_runs_and_waits_for_them(owner_url: str, starter_url: st
         assert (await app.get_run(run.run_id)).input == {"name": "Ada"}
 
 
+async def test_its_health_check_says_nothing_of_queues(starter_url: str) -> None:
+    async with PgFlow(starter_url, flows=[greeting]) as app:
+        health = await app.health_check()
+    assert (health.status, dict(health.queues)) == ("ok", {})
+
+
 def test_the_blocking_client_does_too(starter_url: str) -> None:
     with sync.PgFlow(starter_url) as app:
         run: sync.Run = app.start_flow("greeting", {"name": "Ada"})

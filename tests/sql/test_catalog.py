@@ -98,6 +98,7 @@ ADDITIONS = {
     "keep_alive": "workers only call functions, they write to no table; one heartbeat for all workers of a process",
     "stop_workers": "workers only call functions; all workers of a process in one call",
     "recover_tasks": "recovery and its end by policy, by one worker at a time",
+    "get_queue_depths": "health checks only call functions, they read no queue",
     "extend_leases": "which tasks a worker still holds, and their messages kept away",
     "grant_starter": "rights for a role that starts runs",
     "grant_worker": "rights for a role that works tasks",

@@ -282,6 +282,7 @@ FORBIDDEN_TO_STARTERS = [
     "select pgflow.register_worker(gen_random_uuid(), 'flow', 'mine')",
     "select pgflow.keep_alive('{}', '{}', 'mine')",
     "select pgflow.extend_leases('{}', '{}', '{}', '{}')",
+    "select * from pgflow.get_queue_depths(array['flow'])",
     "select pgflow.recover_tasks()",
     "select pgflow.stop_workers('{}')",
     "select pgflow.requeue_stalled_tasks()",

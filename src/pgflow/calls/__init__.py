@@ -33,6 +33,7 @@ from pgflow.calls.tasks import (
 )
 from pgflow.calls.workers import (
     extend_leases,
+    get_queue_depths,
     keep_alive,
     mark_worker_stopped,
     recover_tasks,
@@ -50,6 +51,7 @@ __all__ = [
     "extend_leases",
     "fail_tasks",
     "fetch_tasks",
+    "get_queue_depths",
     "get_run",
     "get_run_input",
     "get_run_statuses",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from pgflow.calls.call import Call, nothing
-from pgflow.types import Heartbeat, StartedTask
+from pgflow.types import Heartbeat, QueueDepth, StartedTask
 
 
 def register_worker(worker_id: UUID, queue_name: str, function_name: str) -> Call[None]:
@@ -57,4 +57,13 @@ def recover_tasks() -> Call[tuple[int, int]]:
     """Put stalled tasks back: `pgflow.recover_tasks`. Gives the numbers of those put back, and of those given up."""
     return Call(
         "select requeued_count, failed_count from pgflow.recover_tasks()", (), lambda rows: (rows[0][0], rows[0][1])
+    )
+
+
+def get_queue_depths(flow_slugs: Sequence[str]) -> Call[dict[str, QueueDepth]]:
+    """Count the messages of queues: `pgflow.get_queue_depths`. Gives those of the flows that are registered."""
+    return Call(
+        "select flow_slug, visible_count, delayed_count, oldest_seconds from pgflow.get_queue_depths(%s)",
+        (list(flow_slugs),),
+        lambda rows: {row[0]: QueueDepth(*row) for row in rows},
     )

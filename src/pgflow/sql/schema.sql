@@ -121,6 +121,7 @@
 \ir task/fail_stalled_tasks.sql
 \ir task/recover_tasks.sql
 \ir task/extend_leases.sql
+\ir task/get_queue_depths.sql
 
 -- Single steps of the settle sequence, for operators
 \ir run/maybe_complete_run.sql

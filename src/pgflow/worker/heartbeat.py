@@ -63,16 +63,22 @@ class HeartbeatThread:
         self._recovery_interval = recovery_interval
         self._on_deprecated = on_deprecated
         self._connection: Connection[tuple[Any, ...]] | None = None
-        self._recover_at = 0.0
+        self._beat_at = self._recover_at = 0.0
         self._leaving = False
         self._stopped = False
         self._wake = threading.Event()
         self._outage = Outage("heartbeats fail; the worker goes on")
         self._thread = threading.Thread(target=self._live, name="pgflow-heartbeat", daemon=True)
 
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last heartbeat, or since the start; None when it doesn't run."""
+        return time.monotonic() - self._beat_at if self._thread.is_alive() else None
+
     def start(self) -> None:
         """Start the thread; its first heartbeat comes after one interval."""
-        self._recover_at = time.monotonic() + self._recovery_interval
+        self._beat_at = time.monotonic()
+        self._recover_at = self._beat_at + self._recovery_interval
         self._thread.start()
 
     def leave(self) -> None:
@@ -112,6 +118,7 @@ class HeartbeatThread:
             logger.exception("a heartbeat failed, the next one comes")
             return False
         self._outage.end()
+        self._beat_at = time.monotonic()
         _tell_of_recovery(heartbeat)
         if heartbeat.deprecated_ids:
             self._on_deprecated(heartbeat.deprecated_ids)

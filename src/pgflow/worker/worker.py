@@ -30,6 +30,7 @@ from pgflow.errors import DefinitionError, PgFlowError
 from pgflow.flow import Flow
 from pgflow.worker.exchange import ExchangeLoop
 from pgflow.worker.executor import Executor
+from pgflow.worker.health import WorkerHealth
 from pgflow.worker.heartbeat import LONGEST_INTERVAL, HeartbeatThread
 from pgflow.worker.lease import Leases
 from pgflow.worker.pace import PollInterval
@@ -102,6 +103,19 @@ class Worker:
     def flow_slugs(self) -> tuple[str, ...]:
         """Slugs of the flows it works."""
         return tuple(self._flows)
+
+    def health(self) -> WorkerHealth:
+        """Return how it is doing, without asking the database."""
+        return WorkerHealth(
+            self._name,
+            self.flow_slugs,
+            self.state,
+            self.stop_reason,
+            self._exchange.unfinished,
+            self._heartbeat.age,
+            self._executor.abandoned_threads,
+            self._executor.is_healthy,
+        )
 
     async def start(self) -> None:
         """Register the flows and the worker, then begin to fetch tasks.

@@ -35,6 +35,7 @@ as $$
         'release_lost_tasks',
         'exchange_tasks',
         'extend_leases',
+        'get_queue_depths',
         'recover_tasks',
         'requeue_stalled_tasks',
         'recover_stalled_tasks',

@@ -1,0 +1,17 @@
+"""What a worker can be told, for those who pass it on."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from pgflow.worker.pace import PollInterval
+
+
+class WorkerOptions(TypedDict, total=False):
+    """The options of :class:`pgflow.Worker`, which says what they mean."""
+
+    concurrency: int
+    poll_interval: PollInterval | None
+    heartbeat_interval: float
+    recovery_interval: float
+    name: str | None
