@@ -1,7 +1,7 @@
 -- A secret of Supabase's vault; NULL when there is none, it is empty, or there is no vault.
 create or replace function pgflow._vault_secret(p_name text)
 returns text
-language plpgsql
+language plpgsql stable
 set search_path to pg_catalog, pg_temp
 as $$
 declare

@@ -10,6 +10,8 @@ language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
 begin
+  -- Its parameters are the contract's; nobody may leave out a call of it, since it tells its caller something.
+  -- @plpgsql_check_options: extra_warnings = off, performance_warnings = off
   raise notice 'DEPRECATED: poll_for_tasks is deprecated; read messages with pgmq and start their tasks with pgflow.start_tasks';
 end
 $$;

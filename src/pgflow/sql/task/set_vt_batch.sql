@@ -33,7 +33,7 @@ begin
     v_queue
   ) into v_row_ids, v_seconds using set_vt_batch.msg_ids, set_vt_batch.vt_offsets;
 
-  return query execute format(
+  for msg_id, read_ct, enqueued_at, vt, message, headers in execute format(
     $sql$
       update pgmq.%I q
       set vt = clock_timestamp() + make_interval(secs => locked.seconds)
@@ -42,7 +42,9 @@ begin
       returning q.msg_id, q.read_ct, q.enqueued_at, q.vt, q.message, q.headers
     $sql$,
     v_queue
-  ) using v_row_ids, v_seconds;
+  ) using v_row_ids, v_seconds loop
+    return next;
+  end loop;
 end
 $$;
 comment on function pgflow.set_vt_batch(text, bigint[], int[]) is 'Makes the i-th message visible in the i-th number of seconds from now (0 = now); returns the messages changed.';
