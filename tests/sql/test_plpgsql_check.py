@@ -1,6 +1,6 @@
 """The linter plpgsql_check finds nothing in any function in PL/pgSQL, where the server has it.
 
-The two functions in which it errs say so themselves, in a comment of the linter with the reason.
+A function in which it errs says so itself, in a comment of the linter with the reason.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -60,7 +61,7 @@ class AsyncRunWatcher:
     def __init__(self, database: AsyncDatabase, listener: Listener) -> None:
         self.listener = listener
         self._database = database
-        self._waits: dict[UUID, set[_Wait]] = {}
+        self._waits: dict[str, set[_Wait]] = {}  # by digest of the run id
         self._agenda: Agenda[_Wait] = Agenda()
         self._looking: asyncio.Task[None] | None = None
 
@@ -70,7 +71,7 @@ class AsyncRunWatcher:
         Raises RunNotFound for a run that was deleted, and ConnectionLost when the database was gone for a minute.
         """
         wait = _Wait(run_id, asyncio.get_running_loop().create_future(), Pace(self.listener))
-        self._waits.setdefault(run_id, set()).add(wait)
+        self._waits.setdefault(digest(run_id), set()).add(wait)
         if self._looking is None or self._looking.done():
             self._agenda = Agenda()
             subscription = self.listener.subscribe("runs", self._hear)
@@ -103,20 +104,19 @@ class AsyncRunWatcher:
         return [wait for waits in self._waits.values() for wait in waits]
 
     def _forget(self, wait: _Wait) -> None:
-        waits = self._waits.get(wait.run_id, set())
+        waits = self._waits.get(digest(wait.run_id), set())
         waits.discard(wait)
         if not waits:
-            self._waits.pop(wait.run_id, None)
+            self._waits.pop(digest(wait.run_id), None)
         if not self._waits:
             self._agenda.clear()
 
     def _hear(self, payload: str) -> None:
         """Look soon at the runs that a notification names, or at all."""
-        run_ids = _run_ids(payload)
-        if run_ids is None:
-            self._agenda.add_now(self._all())
+        if payload:
+            self._agenda.add_now(wait for run in payload.split(",") for wait in self._waits.get(run, ()))
         else:
-            self._agenda.add_now(wait for run_id in run_ids for wait in self._waits.get(run_id, ()))
+            self._agenda.add_now(self._all())
 
     async def _look_until_ended(self, subscription: Subscription) -> None:
         failing_since: float | None = None
@@ -160,7 +160,7 @@ class RunChanges:
     """Tells of changes of one run: of each, or of many at once. A context manager."""
 
     def __init__(self, run_id: UUID, listener: Listener) -> None:
-        self._run_id = str(run_id)
+        self._digest = digest(run_id)
         self._listener = listener
         self._pace = Pace(listener)
         self._changed = asyncio.Event()
@@ -185,13 +185,10 @@ class RunChanges:
         self._changed.clear()
 
     def _hear(self, payload: str) -> None:
-        if not payload or self._run_id in payload:
+        if not payload or self._digest in payload:
             self._changed.set()
 
 
-def _run_ids(payload: str) -> list[UUID] | None:
-    """Return the ids that a notification names; None when it names none, or can't be read."""
-    try:
-        return [UUID(text) for text in payload.split(",")]
-    except ValueError:
-        return None
+def digest(run_id: UUID) -> str:
+    """Return what notifications call a run; its id would let whoever listens look at it."""
+    return hashlib.sha256(run_id.bytes).hexdigest()[:8]

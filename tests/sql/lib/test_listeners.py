@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from pgflow.listening.watcher import digest
 from sql.engine import (
     FLOW,
     Connection,
@@ -44,7 +45,7 @@ def listening(database_url: str) -> Iterator[Connection]:
 
 
 def runs_of(*run_ids: object) -> tuple[str, str]:
-    return ("pgflow_runs", ",".join(sorted(map(str, run_ids))))
+    return ("pgflow_runs", ",".join(sorted(digest(UUID(str(run_id))) for run_id in run_ids)))
 
 
 def tasks_of(flow: str = FLOW) -> tuple[str, str]:
@@ -138,7 +139,7 @@ def test_a_batch_is_told_once(working: Connection, listening: Connection) -> Non
     assert received(listening, working) == [runs_of(*run_ids), tasks_of()]
 
 
-@pytest.mark.parametrize(("count", "named"), [(200, True), (201, False)])
+@pytest.mark.parametrize(("count", "named"), [(800, True), (801, False)])
 def test_more_runs_than_a_payload_holds_are_not_named(
     working: Connection, listening: Connection, count: int, named: bool
 ) -> None:
