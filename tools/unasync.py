@@ -20,6 +20,7 @@ REPLACEMENTS = [
         (r"asyncio\.sleep\b", "time.sleep"),
         (r"^import asyncio\nimport time$", "import time"),
         (r"^import asyncio$", "import threading"),
+        (r"import AsyncIterator, Iterable$", "import Iterable, Iterator"),
         (r"\basync (def|with|for)\b", r"\1"),
         (r"\bawait ", ""),
         (r"\bAsync(Connection|ConnectionPool|Iterator|RunWatcher)\b", r"\1"),

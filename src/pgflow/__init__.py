@@ -2,6 +2,7 @@
 
 from pgflow._async.client import CORE_VERSION
 from pgflow._async.handle import Run
+from pgflow._async.listings import RunPage
 from pgflow.app import PgFlow
 from pgflow.errors import (
     ConnectionLost,
@@ -35,7 +36,9 @@ from pgflow.events import (
     StepStartedEvent,
 )
 from pgflow.flow import Flow
-from pgflow.types import RunStatus, StepState, StepStatus, TaskStatus
+from pgflow.graph import FlowDefinition
+from pgflow.runtime_flow import StepSpec
+from pgflow.types import PruneResult, RunStatus, StepState, StepStatus, StepTask, TaskStatus
 from pgflow.worker.context import Context
 from pgflow.worker.health import Health, HealthStatus
 from pgflow.worker.pace import PollInterval
@@ -49,6 +52,7 @@ __all__ = [
     "DefinitionError",
     "Drifted",
     "Flow",
+    "FlowDefinition",
     "FlowNotFound",
     "FlowShapeMismatch",
     "Health",
@@ -60,12 +64,14 @@ __all__ = [
     "PgFlow",
     "PgFlowError",
     "PollInterval",
+    "PruneResult",
     "Retry",
     "Run",
     "RunCompletedEvent",
     "RunFailed",
     "RunFailedEvent",
     "RunNotFound",
+    "RunPage",
     "RunStartedEvent",
     "RunStatus",
     "SchemaError",
@@ -74,9 +80,11 @@ __all__ = [
     "StepFailedEvent",
     "StepNotFound",
     "StepSkippedEvent",
+    "StepSpec",
     "StepStartedEvent",
     "StepState",
     "StepStatus",
+    "StepTask",
     "TaskStatus",
     "TooNew",
     "TooOld",

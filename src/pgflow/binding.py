@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
 from typing import Any, Final, Never, NoReturn
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 
-from pgflow import serialize
+from pgflow import serialize, validation
 from pgflow.errors import DefinitionError, InvalidInput
 from pgflow.graph import StepType, known_steps
 from pgflow.handlers import Handler, is_context, parameters_of, resolve, return_annotation_of
 from pgflow.types import Json
 
-_SHOWN_FAULTS: Final = 5
 _MEANINGLESS: Final[Mapping[StepType, str]] = {
     "single": "is neither an earlier step, nor `deps`, `ctx` or `flow_input`, nor a root step's only other parameter",
     "map": "is one too many: beside `ctx` and `flow_input`, a map step has one parameter, for the element",
@@ -99,10 +96,7 @@ class Binding:
         `limit` is the largest size in bytes, 8 MiB by default. Raises :class:`InvalidInput`, naming the field.
         """
         if self._result_type is not None:
-            try:
-                result = self._result_type.validate_python(result)
-            except ValidationError as error:
-                raise InvalidInput(_faults("output", error)) from error
+            result = validation.check(self._result_type, result, "output")
         return serialize.encode(result, limit=limit)
 
     def prepare(self) -> None:
@@ -153,14 +147,8 @@ class Binding:
         return adapter
 
     def _validated(self, parameter: BoundParameter, value: Json) -> Any:
-        """Validate as JSON, not as Python values: only so does `datetime | str` give a datetime back."""
         adapter = self._parameter_types.get(parameter.name)
-        if adapter is None:
-            return value
-        try:
-            return adapter.validate_json(to_json(value, inf_nan_mode="constants"))
-        except ValidationError as error:
-            raise InvalidInput(_faults(parameter.name, error)) from error
+        return value if adapter is None else validation.read(adapter, value, parameter.name)
 
     def _in_place_of_skipped(self, parameter: BoundParameter) -> dict[str, Any]:
         if parameter.has_default:
@@ -179,17 +167,19 @@ def bind(
     step_type: StepType = "single",
     known: Collection[str] = (),
     depends_on: Sequence[str] = (),
+    takes_input: bool = False,
 ) -> Binding:
     """Return how a handler is called as a step of a flow with the steps `known`.
 
-    `depends_on` are the dependencies declared explicitly; for a map step, the step it runs over. Raises
-    :class:`DefinitionError`, listing every parameter that has no meaning.
+    `depends_on` are the dependencies declared explicitly; for a map step, the step it runs over. With `takes_input` a
+    parameter of any name receives the input of a step that isn't a root step too. Raises :class:`DefinitionError`,
+    listing every parameter that has no meaning.
     """
     parameters = [parameter for parameter in parameters_of(handler) if parameter.kind not in _COLLECTING]
     roles = {parameter.name: _role_by_name(handler, parameter, known) for parameter in parameters}
     named = [name for name, role in roles.items() if role is Role.DEPENDENCY and step_type == "single"]
     dependencies = (*depends_on, *(name for name in named if name not in depends_on))
-    _give_the_input(roles, parameters, step_type, is_root=not dependencies)
+    _give_the_input(roles, parameters, step_type, is_root=not dependencies, takes_input=takes_input)
     found = [*_hidden_parameters(handler), *_parameter_problems(parameters, roles, step_type, known, depends_on)]
     if found:
         raise DefinitionError([f"step {step_slug!r}: {problem}" for problem in found])
@@ -216,14 +206,25 @@ def _role_by_name(handler: Handler, parameter: inspect.Parameter, known: Collect
 
 
 def _give_the_input(
-    roles: dict[str, Role | None], parameters: Sequence[inspect.Parameter], step_type: StepType, *, is_root: bool
+    roles: dict[str, Role | None],
+    parameters: Sequence[inspect.Parameter],
+    step_type: StepType,
+    *,
+    is_root: bool,
+    takes_input: bool,
 ) -> None:
-    """Give a root step's or a map step's one other parameter its role."""
+    """Give a root step's or a map step's one other parameter its role, or that of any step."""
     others = [parameter for parameter in parameters if roles[parameter.name] is None]
     required = [parameter for parameter in others if not _has_default(parameter)]
     candidates = required or others
-    if len(candidates) == 1 and (is_root or step_type == "map"):
-        roles[candidates[0].name] = Role.ELEMENT if step_type == "map" else Role.FLOW_INPUT
+    if len(candidates) != 1:
+        return
+    if step_type == "map":
+        roles[candidates[0].name] = Role.ELEMENT
+    elif is_root:
+        roles[candidates[0].name] = Role.FLOW_INPUT
+    elif takes_input:
+        roles[candidates[0].name] = Role.ALL_DEPENDENCIES
 
 
 def _hidden_parameters(handler: Handler) -> Iterator[str]:
@@ -257,21 +258,6 @@ def _parameter_problems(
 
 def _has_default(parameter: inspect.Parameter) -> bool:
     return parameter.default is not inspect.Parameter.empty
-
-
-def _faults(name: str, error: ValidationError) -> str:
-    """Return one text with the path and message of the first faults."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    shown = [f"{name}{''.join(map(_label, fault['loc']))}: {fault['msg']}" for fault in faults[:_SHOWN_FAULTS]]
-    if len(faults) > _SHOWN_FAULTS:
-        shown.append(f"and {len(faults) - _SHOWN_FAULTS} more")
-    return "; ".join(shown)
-
-
-def _label(part: int | str) -> str:
-    if isinstance(part, str) and part.isidentifier():
-        return f".{part}"
-    return f"[{json.dumps(part, ensure_ascii=False)}]"
 
 
 def _shown(annotation: Any) -> str:

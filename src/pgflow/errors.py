@@ -51,11 +51,13 @@ class PgFlowError(Exception):
 class DefinitionError(PgFlowError):
     """A flow is declared wrongly.
 
-    `problems` holds one text per problem found, in the order of the declaration.
+    `problems` holds one text per problem found, in the order of the declaration; `codes`, for flows that are plain
+    data, a word for each.
     """
 
-    def __init__(self, problems: Sequence[str] | str) -> None:
+    def __init__(self, problems: Sequence[str] | str, codes: Sequence[str] = ()) -> None:
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        self.codes = tuple(codes)
         super().__init__("; ".join(self.problems))
 
 
@@ -257,6 +259,8 @@ def meaning(said: Diagnosis) -> PgFlowError | None:
             return FlowNotFound(_value_in(said.detail))
         case sqlstate.RaiseException.sqlstate if "has root map steps but input is" in message:
             return InvalidInput(f"{message}; pass a JSON array")
+        case sqlstate.RaiseException.sqlstate if "would share its queue with flow" in message:
+            return DefinitionError(f"{message}; choose a slug that differs in more than case", ["invalid_slug"])
         case sqlstate.UniqueViolation.sqlstate if said.constraint_name == "runs_pkey":
             return InvalidInput(f"run id {_value_in(said.detail)} is already in use; pass another one")
         case sqlstate.InsufficientPrivilege.sqlstate:

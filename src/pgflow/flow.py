@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
-from pgflow import graph
+from typing_extensions import TypeVar as TypeVarWithDefault
+
+from pgflow import graph, serialize, validation
 from pgflow.backoff import Backoff, backoff_problems
 from pgflow.errors import DefinitionError, InvalidInput, StepNotFound
 from pgflow.graph import FlowShape, StepType
 from pgflow.handlers import Handler
-from pgflow.step import MapOptions, Step, StepOptions, declare
+from pgflow.step import MapOptions, Step, StepOptions, attach, declare
 from pgflow.types import Json
 
 __all__ = ["Flow", "MapOptions", "Step", "StepOptions"]
 
 HandlerType = TypeVar("HandlerType", bound=Handler)
+InputT = TypeVarWithDefault("InputT", default=Any)
+"""What a flow is started with."""
+
+OutputT = TypeVarWithDefault("OutputT", default=Any)
+"""What a run gives: the outputs of the completed leaf steps by slug."""
 
 
-class Flow:
+class Flow(Generic[InputT, OutputT]):
     """A workflow: steps, and what they wait for.
 
     `max_attempts` (3), `base_delay` (1 second) and `timeout` (60 seconds) hold for all steps that don't override them.
     `max_delay` (seconds) bounds the delay between attempts, which doubles each time, and `jitter` (0 to 1) is the share
     of it that is left to chance. Both are this package's: workers in other languages know only `base_delay`.
-    The slug names the flow in the database: at most 47 ASCII letters, digits and underscores. Raises
-    :class:`DefinitionError`, listing every problem. ::
+    `input` and `output` are types, for checkers and at run time: what `start_flow` takes, and what `run.result()`
+    gives, a model or TypedDict of the outputs of the leaf steps by slug. Without them any JSON is right. The slug names
+    the flow in the database: at most 47 ASCII letters, digits and underscores. Raises :class:`DefinitionError`, listing
+    every problem. ::
 
         greeting = Flow("greeting")
 
@@ -48,6 +57,8 @@ class Flow:
         timeout: int = 60,
         max_delay: int | None = None,
         jitter: float = 0,
+        input: type[InputT] | None = None,  # noqa: A002 - the public name
+        output: type[OutputT] | None = None,
     ) -> None:
         self._empty_shape = FlowShape(slug, max_attempts=max_attempts, base_delay=base_delay, timeout=timeout)
         found = graph.flow_problems(self._empty_shape)
@@ -57,6 +68,8 @@ class Flow:
         self._backoff = Backoff(max_delay, jitter)
         self._steps: dict[str, Step] = {}
         self._checked = False
+        self._input_type = None if input is None else validation.adapter_for(input, f"input of flow {slug!r}")
+        self._output_type = None if output is None else validation.adapter_for(output, f"output of flow {slug!r}")
 
     def __repr__(self) -> str:
         return f"Flow({self.slug!r}, steps={list(self._steps)})"
@@ -85,6 +98,29 @@ class Flow:
     def shape(self) -> dict[str, Json]:
         """The flow as plain data, in the form that the database takes."""
         return graph.to_json(self.flow_shape)
+
+    @classmethod
+    def from_shape(cls, shape: FlowShape, handlers: Mapping[str, Handler]) -> Self:
+        """Return a flow of this shape whose steps have handlers out of `handlers`.
+
+        They are looked up by `flow_slug.step_slug`, then by `step_slug`. Beside the parameters that every handler may
+        have, one may have a parameter of any other name: it receives what the step's input is, wherever it stands.
+        Raises :class:`DefinitionError`, listing every problem.
+        """
+        flow = cls(shape.slug, max_attempts=shape.max_attempts, base_delay=shape.base_delay, timeout=shape.timeout)
+        found: list[str] = []
+        for step in shape.steps:
+            handler = handlers.get(f"{shape.slug}.{step.slug}", handlers.get(step.slug))
+            if handler is None:
+                found.append(f"step {step.slug!r} has no handler; handlers: {', '.join(sorted(handlers)) or 'none'}")
+                continue
+            try:
+                flow._steps[step.slug] = attach(flow._steps, handler, step)
+            except DefinitionError as error:
+                found += error.problems
+        if found:
+            raise DefinitionError(found)
+        return flow
 
     @overload
     def step(self, handler: HandlerType, /, **options: Unpack[StepOptions]) -> HandlerType: ...
@@ -131,6 +167,17 @@ class Flow:
         if found:
             raise DefinitionError(found)
         self._checked = True
+
+    def encode_input(self, value: InputT) -> bytes:
+        """Return the JSON text of an input. Raises :class:`InvalidInput` for what isn't of the flow's input type."""
+        checked = value if self._input_type is None else validation.check(self._input_type, value, "input")
+        return serialize.encode(checked, what="input")
+
+    def read_output(self, output: Json) -> OutputT:
+        """Return the output of a run as the flow's output type. Raises :class:`InvalidInput` where it isn't of it."""
+        if self._output_type is None:
+            return cast("OutputT", output)
+        return validation.read(self._output_type, output, "output")
 
     def handler(self, step_slug: str) -> Handler:
         """Return the handler of a step. Raises :class:`StepNotFound`."""

@@ -98,6 +98,28 @@ def _backoff(options: Mapping[str, Any], default: Backoff) -> Backoff:
     return replace(default, **given)
 
 
+def attach(earlier: Mapping[str, Step], handler: Handler, shape: StepShape) -> Step:
+    """Return the step that a handler makes of a shape that was defined elsewhere.
+
+    Raises :class:`DefinitionError`, listing every problem of the step.
+    """
+    found = [f"step {shape.slug!r}: {problem}" for problem in handler_problems(handler)]
+    if not found:
+        known = shape.dependencies if shape.step_type == "single" else ()
+        binding = bind(
+            handler,
+            step_slug=shape.slug,
+            step_type=shape.step_type,
+            known=known,
+            depends_on=shape.dependencies,
+            takes_input=True,
+        )
+        found += graph.step_problems(shape, list(earlier))
+    if found:
+        raise DefinitionError(found)
+    return Step(shape, handler, binding, is_async(handler), "thread", Backoff())
+
+
 def _slug(handler: Handler, options: Mapping[str, Any], found: list[str]) -> str:
     slug = options.get("slug")
     if slug is None:

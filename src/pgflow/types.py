@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -78,6 +78,43 @@ class StepState:
     completed_at: datetime | None
     failed_at: datetime | None
     skipped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepTask:
+    """A row of `pgflow.step_tasks`. `status` is one of :class:`TaskStatus`, or a text that a newer core knows."""
+
+    run_id: UUID
+    flow_slug: str
+    step_slug: str
+    task_index: int
+    status: str
+    attempts_count: int
+    output: Json
+    error_message: str | None
+    message_id: int | None
+    queued_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    failed_at: datetime | None
+    last_worker_id: UUID | None
+    requeued_count: int
+    last_requeued_at: datetime | None
+    permanently_stalled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PruneResult:
+    """Numbers of rows and messages that were deleted."""
+
+    deleted_runs: int
+    deleted_step_states: int
+    deleted_step_tasks: int
+    deleted_workers: int
+    deleted_messages: int
+
+    def __add__(self, other: PruneResult) -> PruneResult:
+        return PruneResult(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

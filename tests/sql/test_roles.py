@@ -23,6 +23,7 @@ FOR_THE_OWNER = {
     "create_flow",
     "add_step",
     "ensure_flow_compiled",
+    "upsert_flow",
     "delete_flow_and_data",
     "is_valid_slug",
     "is_local",
@@ -36,6 +37,10 @@ FOR_THE_OWNER = {
     "poll_for_tasks",
     "set_vt_batch",
     "calculate_retry_delay",
+    # looking at runs without knowing their ids
+    "list_runs",
+    "count_runs",
+    "list_tasks",
     # repairs and maintenance
     "delay_run",
     "start_ready_steps",

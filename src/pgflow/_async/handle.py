@@ -7,12 +7,13 @@ import time
 from collections.abc import AsyncIterator
 from datetime import datetime
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, Self, cast
 from uuid import UUID
 
 from pgflow import calls
 from pgflow.errors import ConnectionLost, RunFailed, StepNotFound, WaitTimeout
 from pgflow.events import Event, History
+from pgflow.flow import Flow, OutputT
 from pgflow.listening import PATIENCE_SECONDS
 from pgflow.types import Json, RunRow, RunStatus, StepProgress, StepState, StepStatus
 
@@ -22,14 +23,22 @@ if TYPE_CHECKING:
 _PAUSE_IN_OUTAGE = 0.5
 
 
-class Run:
+class Run(Generic[OutputT]):
     """A run as it was when it was last read, with the calls that concern it.
 
     Attributes are the columns of `pgflow.runs`; :meth:`refresh`, :meth:`wait` and :meth:`result` read them anew.
     """
 
-    def __init__(self, database: Database, row: RunRow, steps: tuple[StepState, ...] = ()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        row: RunRow,
+        steps: tuple[StepState, ...] = (),
+        *,
+        flow: Flow[Any, OutputT] | None = None,
+    ) -> None:
         self._database = database
+        self._flow = flow
         self.row = row
         self.steps = steps
         """States of the steps, in the order of definition; empty when they weren't read."""
@@ -89,7 +98,7 @@ class Run:
                 return state
         raise StepNotFound(step_slug, [state.step_slug for state in self.steps])
 
-    async def refresh(self) -> Run:
+    async def refresh(self) -> Self:
         """Read the run and its steps anew and return it. Raises RunNotFound when it was deleted."""
         self.row, self.steps = await self._database.run(calls.get_run_with_states(self.run_id))
         return self
@@ -98,7 +107,7 @@ class Run:
         """Count the tasks of each step by status, now; a step without tasks has no key."""
         return await self._database.run(calls.get_step_progress(self.run_id))
 
-    async def wait(self, timeout: float | None = None) -> Run:
+    async def wait(self, timeout: float | None = None) -> Self:
         """Wait until the run has completed or failed, at most `timeout` seconds (default: for ever), and return it.
 
         Raises WaitTimeout; the run then goes on. Raises RunNotFound when it is deleted meanwhile, and ConnectionLost
@@ -111,10 +120,11 @@ class Run:
         self.row, self.steps = await self._read_patiently()
         return self
 
-    async def result(self, timeout: float | None = None) -> Json:
+    async def result(self, timeout: float | None = None) -> OutputT:
         """Wait for the run and return its output: the outputs of the completed leaf steps by slug.
 
-        Raises RunFailed, with the error of the step that failed it, and WaitTimeout.
+        It is of the type that the flow names, where the run was started with a flow that names one. Raises RunFailed,
+        with the error of the step that failed it, WaitTimeout, and InvalidInput for an output that isn't of the type.
         """
         await self.wait(timeout)
         if self.status != RunStatus.COMPLETED:
@@ -122,7 +132,7 @@ class Run:
             if failed is None:
                 raise RunFailed(self.row)
             raise RunFailed(self.row, failed.step_slug, failed.error_message)
-        return self.output
+        return cast("OutputT", self.output) if self._flow is None else self._flow.read_output(self.output)
 
     async def events(self, timeout: float | None = None) -> AsyncIterator[Event]:
         """Tell what happens in the run, from its start, whenever that was, to its end; see :mod:`pgflow.events`.

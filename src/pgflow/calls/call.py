@@ -50,6 +50,11 @@ def json_value(text: str | None) -> Json:
     return None if text is None else decode(text)
 
 
+def first_value(rows: Sequence[Row]) -> Any:
+    """Return the value of a function that gives one."""
+    return rows[0][0]
+
+
 def from_json(kind: type[T], row: dict[str, Json]) -> T:
     """Build a row from its JSON form, by the names of its columns; columns this version doesn't know are left out."""
     return kind(**{field.name: _column(field.name, row.get(field.name)) for field in fields(kind)})  # type: ignore[arg-type]
@@ -58,7 +63,7 @@ def from_json(kind: type[T], row: dict[str, Json]) -> T:
 def _column(name: str, value: Json) -> Any:
     if value is None:
         return None
-    if name == "run_id":
+    if name in ("run_id", "last_worker_id"):
         return UUID(value)
     if name.endswith("_at"):
         return datetime.fromisoformat(value)

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from pgflow.calls.call import Call, Row, from_json, only
+from pgflow.calls.call import Call, Row, first_value, from_json, only
 from pgflow.errors import RunNotFound
 from pgflow.serialize import decode
-from pgflow.types import Json, RunRow, StepProgress, StepState
+from pgflow.types import Json, RunRow, StepProgress, StepState, StepTask
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilters:
+    """Which runs are meant: of these flows, in these statuses, started since and before until; None means any.
+
+    `input_contains` is JSON text that the input must contain, as `@>` has it.
+    """
+
+    flow_slugs: Sequence[str] | None = None
+    statuses: Sequence[str] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    input_contains: bytes | None = None
 
 
 def start_flow(flow_slug: str, input: bytes, run_id: UUID | None = None) -> Call[RunRow]:  # noqa: A002 - as in SQL
@@ -30,8 +47,26 @@ def start_flows(
     return Call(
         "select to_jsonb(run)::text from pgflow.start_flows(%s, %s::text[]::jsonb[], %s::uuid[], %s) as run",
         (flow_slug, [value.decode() for value in inputs], None if run_ids is None else list(run_ids), delay),
-        lambda rows: [_run(row) for row in rows],
+        _runs,
     )
+
+
+def start_flow_with_states(
+    flow_slug: str,
+    input: bytes,  # noqa: A002 - as in SQL
+    run_id: UUID | None = None,
+) -> Call[tuple[RunRow, tuple[StepState, ...]]]:
+    """Start a run: `pgflow.start_flow_with_states`. Gives it with its steps."""
+    return Call(
+        "select pgflow.start_flow_with_states(%s, %s::jsonb, %s)::text",
+        (flow_slug, input.decode(), run_id),
+        lambda rows: _with_states(rows[0][0]),
+    )
+
+
+def delay_run(flow_slug: str, run_id: UUID, seconds: int) -> Call[int]:
+    """Make the queued tasks of a run visible in so many seconds: `pgflow.delay_run`. Gives their number."""
+    return Call("select pgflow.delay_run(%s, %s, %s)", (flow_slug, run_id, seconds), first_value)
 
 
 def get_run(run_id: UUID) -> Call[RunRow]:
@@ -50,8 +85,7 @@ def get_run_with_states(run_id: UUID) -> Call[tuple[RunRow, tuple[StepState, ...
         text = rows[0][0]
         if text is None:
             raise RunNotFound(run_id)
-        found = decode(text)
-        return from_json(RunRow, found["run"]), tuple(from_json(StepState, step) for step in found["steps"])
+        return _with_states(text)
 
     return Call("select pgflow.get_run_with_states(%s)::text", (run_id,), decode_rows)
 
@@ -77,6 +111,56 @@ def get_run_input(run_id: UUID) -> Call[Json]:
     return Call("select pgflow.get_flow_input(%s)::text", (run_id,), decode_rows)
 
 
+def get_flow_input(run_id: UUID) -> Call[Json]:
+    """Read the input of a run: `pgflow.get_flow_input`. Decoding raises RunNotFound when there is none."""
+
+    def decode_rows(rows: Sequence[Row]) -> Json:
+        if rows[0][0] is None:
+            raise RunNotFound(run_id)
+        return decode(rows[0][0])
+
+    return Call("select pgflow.get_flow_input(%s)::text", (run_id,), decode_rows)
+
+
+def get_step_output(run_id: UUID, step_slug: str) -> Call[tuple[Json] | None]:
+    """Read the output of a completed step: `pgflow.get_step_output`. Gives it in a tuple; None if there is none."""
+    return Call(
+        "select pgflow.get_step_output(%s, %s)::text",
+        (run_id, step_slug),
+        lambda rows: None if rows[0][0] is None else (decode(rows[0][0]),),
+    )
+
+
+def list_runs(
+    filters: RunFilters, limit: int | None = 50, after: tuple[datetime, UUID] | None = None
+) -> Call[list[RunRow]]:
+    """Read runs, newest first: `pgflow.list_runs`. `after` is the start and the id of the run before the first."""
+    return Call(
+        "select to_jsonb(run)::text from pgflow.list_runs(%s::text[], %s::text[], %s::timestamptz, %s::timestamptz,"
+        " %s::jsonb, %s, %s::timestamptz, %s::uuid) as run",
+        (*_filter_arguments(filters), limit, *(after or (None, None))),
+        _runs,
+    )
+
+
+def count_runs(filters: RunFilters) -> Call[int]:
+    """Count runs: `pgflow.count_runs`."""
+    return Call(
+        "select pgflow.count_runs(%s::text[], %s::text[], %s::timestamptz, %s::timestamptz, %s::jsonb)",
+        _filter_arguments(filters),
+        first_value,
+    )
+
+
+def list_tasks(run_id: UUID, step_slug: str | None = None) -> Call[list[StepTask]]:
+    """Read the tasks of a run, or of one step, in order: `pgflow.list_tasks`."""
+    return Call(
+        "select to_jsonb(task)::text from pgflow.list_tasks(%s, %s) as task",
+        (run_id, step_slug),
+        lambda rows: [from_json(StepTask, decode(row[0])) for row in rows],
+    )
+
+
 def get_step_progress(run_id: UUID) -> Call[dict[str, StepProgress]]:
     """Count the tasks of each step of a run that has tasks: `pgflow.get_step_progress`. Gives them by step slug."""
     return Call(
@@ -85,6 +169,26 @@ def get_step_progress(run_id: UUID) -> Call[dict[str, StepProgress]]:
         (run_id,),
         lambda rows: {row[0]: StepProgress(*row) for row in rows},
     )
+
+
+def _filter_arguments(filters: RunFilters) -> tuple[Any, ...]:
+    contained = filters.input_contains
+    return (
+        None if filters.flow_slugs is None else list(filters.flow_slugs),
+        None if filters.statuses is None else list(filters.statuses),
+        filters.since,
+        filters.until,
+        None if contained is None else contained.decode(),
+    )
+
+
+def _with_states(text: str) -> tuple[RunRow, tuple[StepState, ...]]:
+    found = decode(text)
+    return from_json(RunRow, found["run"]), tuple(from_json(StepState, step) for step in found["steps"])
+
+
+def _runs(rows: Sequence[Row]) -> list[RunRow]:
+    return [_run(row) for row in rows]
 
 
 def _run(row: Row) -> RunRow:

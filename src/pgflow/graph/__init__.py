@@ -1,12 +1,25 @@
 """A flow's graph as a value: built, checked, compared, drawn and written as SQL, without any input or output."""
 
-from pgflow.graph.differences import differences
+from pgflow.graph.differences import differences, option_differences
 from pgflow.graph.drawing import dot, mermaid, text
-from pgflow.graph.problems import flow_problems, is_valid_slug, known_steps, problems, step_problems
+from pgflow.graph.problems import (
+    FLOW_SLUG_LIMIT,
+    flow_problems,
+    is_valid_slug,
+    known_steps,
+    option_problem,
+    pattern_problem,
+    problems,
+    slug_problem,
+    step_problems,
+)
 from pgflow.graph.shape import FlowShape, Pattern, StepShape, StepType, WhenExhausted, WhenUnmet, levels, to_json
 from pgflow.graph.statements import to_sql
+from pgflow.graph.stored import FlowDefinition, from_row
 
 __all__ = [
+    "FLOW_SLUG_LIMIT",
+    "FlowDefinition",
     "FlowShape",
     "Pattern",
     "StepShape",
@@ -16,11 +29,16 @@ __all__ = [
     "differences",
     "dot",
     "flow_problems",
+    "from_row",
     "is_valid_slug",
     "known_steps",
     "levels",
     "mermaid",
+    "option_differences",
+    "option_problem",
+    "pattern_problem",
     "problems",
+    "slug_problem",
     "step_problems",
     "text",
     "to_json",

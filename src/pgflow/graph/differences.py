@@ -28,6 +28,17 @@ def differences(first: FlowShape | Mapping[str, Json], second: FlowShape | Mappi
     return found
 
 
+def option_differences(code: FlowShape, database: FlowShape) -> list[str]:
+    """Return the options that differ between a flow in the code and the same one in the database."""
+    registered = {step.slug: step for step in database.steps}
+    found = [f"option {text}" for text in _option_texts(code.options, database.options)]
+    for step in code.steps:
+        if step.slug in registered:
+            texts = _option_texts(step.options, registered[step.slug].options)
+            found += [f"option of step {step.slug!r}: {text}" for text in texts]
+    return found
+
+
 def jsonb_text(value: Json) -> str:
     """Return the text that PostgreSQL shows for a value as jsonb: keys by length, then bytes; plain numbers."""
     match value:
@@ -40,6 +51,16 @@ def jsonb_text(value: Json) -> str:
             return format(Decimal(repr(value)), "f")
         case _:
             return _quoted(value)
+
+
+def _option_texts(code: Mapping[str, int], database: Mapping[str, int]) -> Iterator[str]:
+    for name in dict.fromkeys((*code, *database)):
+        if code.get(name) != database.get(name):
+            yield f"{name} is {_shown(code.get(name))} in the code, {_shown(database.get(name))} in the database"
+
+
+def _shown(value: int | None) -> str:
+    return "not set" if value is None else str(value)
 
 
 def _steps(shape: FlowShape | Mapping[str, Json]) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def flow_problems(shape: FlowShape) -> list[str]:
     if reason:
         found.append(f"flow slug {shape.slug!r} {reason}")
     for name in ("max_attempts", "base_delay", "timeout"):
-        problem = _option_problem(name, getattr(shape, name))
+        problem = option_problem(name, getattr(shape, name))
         if problem:
             found.append(f"flow {shape.slug!r}: {problem}")
     return found
@@ -106,12 +106,13 @@ def known_steps(slugs: Iterable[str]) -> str:
 def _option_problems(step: StepShape) -> Iterator[str]:
     for name in _SMALLEST_OPTION:
         value = getattr(step, name)
-        problem = None if value is None else _option_problem(name, value)
+        problem = None if value is None else option_problem(name, value)
         if problem:
             yield problem
 
 
-def _option_problem(name: str, value: object) -> str | None:
+def option_problem(name: str, value: object) -> str | None:
+    """Return why an option can't have a value, or None if it can."""
     smallest = _SMALLEST_OPTION[name]
     if not isinstance(value, int) or isinstance(value, bool):
         return f"{name} must be an integer, not {value!r}"
@@ -123,14 +124,15 @@ def _option_problem(name: str, value: object) -> str | None:
 def _condition_problems(step: StepShape) -> Iterator[str]:
     patterns = {"if_": step.required_input_pattern, "if_not": step.forbidden_input_pattern}
     for name, pattern in patterns.items():
-        problem = None if pattern is None else _pattern_problem(pattern)
+        problem = None if pattern is None else pattern_problem(pattern)
         if problem:
             yield f"{name} {problem}"
     if step.when_unmet is not None and not any(pattern is not None for pattern in patterns.values()):
         yield "when_unmet has no effect without if_ or if_not"
 
 
-def _pattern_problem(pattern: object) -> str | None:
+def pattern_problem(pattern: object) -> str | None:
+    """Return why something is no pattern of a condition, or None if it is one."""
     if not isinstance(pattern, Mapping):
         return f"must be an object (a dict), not {type(pattern).__name__}"
     return next(_json_problems(dict(pattern), "$"), None)

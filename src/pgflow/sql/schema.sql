@@ -40,6 +40,9 @@
 \ir flow/ensure_flow_compiled.sql
 \ir flow/flow_exists.sql
 \ir flow/compare_flow.sql
+\ir flow/_set_options.sql
+\ir flow/upsert_flow.sql
+\ir flow/list_flows.sql
 
 -- Messages
 \ir task/set_vt_batch.sql
@@ -83,6 +86,9 @@
 \ir run/get_step_output.sql
 \ir run/get_step_progress.sql
 \ir run/delay_run.sql
+\ir run/list_runs.sql
+\ir run/count_runs.sql
+\ir task/list_tasks.sql
 
 -- Working tasks
 \ir task/_fill_inputs.sql

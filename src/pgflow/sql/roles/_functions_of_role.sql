@@ -25,6 +25,7 @@ as $$
       or p_kind = 'worker' and p.proname in (
         'compare_flow',
         'flow_exists',
+        'list_flows',
         'register_worker',
         'keep_alive',
         'stop_workers',

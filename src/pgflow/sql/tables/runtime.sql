@@ -27,8 +27,8 @@ comment on column pgflow.runs.input is 'Any JSON value; an array where a root st
 comment on column pgflow.runs.output is 'Once completed: an object with the output of each completed leaf step by slug; NULL if there is none.';
 comment on column pgflow.runs.remaining_steps is 'Steps neither completed nor skipped.';
 
--- Recovery looks at runs that go on, however many have ended.
-create index if not exists runs_going_on on pgflow.runs (run_id) where status = 'started';
+-- Recovery looks at runs that go on, however many have ended; listings read the newest of each flow and status.
+create index if not exists runs_by_flow on pgflow.runs (flow_slug, status, started_at, run_id);
 
 create table if not exists pgflow.step_states (
   flow_slug text not null,

@@ -10,7 +10,8 @@ begin
     array_agg(t.run_id) as run_ids, array_agg(t.step_slug) as step_slugs,
     array_agg(t.task_index) as task_indexes, array_agg(t.attempts_count) as attempts
   into v_tasks
-  from pgflow.runs r
+  from pgflow.flows f
+  join pgflow.runs r on r.flow_slug = f.flow_slug
   join pgflow.step_tasks t on t.run_id = r.run_id
   where r.status = 'started' and t.status = 'started' and t.permanently_stalled_at is not null;
 
