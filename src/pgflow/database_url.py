@@ -53,6 +53,15 @@ def without_password(url: str) -> str:
     return make_conninfo("", **{name: value for name, value in _parts(url).items() if name not in _SECRETS})
 
 
+def is_readable(url: str) -> bool:
+    """Whether a text is a database URL or connection string."""
+    try:
+        _parts(url)
+    except ConnectionLost:
+        return False
+    return True
+
+
 def why_not(url: str, error: Exception) -> Exception:
     """Return the error of this package for what connecting to `url`, or the first statement there, has raised."""
     if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.OperationalError):

@@ -329,6 +329,28 @@ async def test_a_role_that_may_not_register_waits_all_the_same(
             connection.execute("alter function pgflow.hidden rename to register_listener")
 
 
+@pytest.mark.parametrize("kind", [PgFlow, sync.PgFlow], ids=["async", "sync"])
+@pytest.mark.parametrize("url", ["postgresql://me:s3cret%zz@host/app", "password=s3cret app", "postgresql:///\0"])
+def test_a_listen_url_that_cannot_be_read_is_refused(kind: Any, url: str) -> None:
+    with pytest.raises(ValueError, match="listen_url can't be read; write postgresql://user:password@host") as raised:
+        kind("postgresql:///x", listen_url=url)
+    assert "s3cret" not in str(raised.value)
+
+
+async def test_a_listen_url_that_leads_nowhere_is_told_once(
+    shared_url: str, workbench: Workbench, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with PgFlow(shared_url, listen_url="postgresql://me:s3cret@a..b/x") as app:
+        await app.ensure_compiled(greeting)
+        run = await app.start_flow(greeting, 1)
+        task = asyncio.create_task(run.wait())
+        await eventually(lambda: caplog.messages, "it complains")
+        workbench.echo()
+        assert (await in_time(task)).status == "completed"
+    assert "can't listen for notifications" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 async def test_waits_survive_lost_connections(app: PgFlow, workbench: Workbench, shared_url: str) -> None:
     _, task = await waiting(app)
     everybody = "select pid from pg_stat_activity where datname = current_database() and pid not in (%s, %s)"

@@ -9,8 +9,9 @@ from datetime import datetime
 import pytest
 
 from pgflow import Flow, PgFlow
+from pgflow.listening import listener
 from pgflow.worker.pace import PollInterval
-from worker.running import eventually, query, working
+from worker.running import ended, eventually, query, working
 
 COUNTED = """
     create sequence fetches;
@@ -61,6 +62,23 @@ async def test_an_idle_worker_does_not_spin(app: PgFlow, url: str) -> None:
         asked = fetches(url)
         seconds = time.monotonic() - began
     assert 1 <= asked <= 10 + 10 * seconds
+
+
+async def test_an_idle_worker_that_listens_does_not_ask(app: PgFlow, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "_SETTLING_SECONDS", 0.0)
+    flow = Flow("told")
+
+    @flow.step
+    def step(value: int) -> int:
+        return value
+
+    async with working(app, flow, heartbeat_interval=HEARTBEAT_SECONDS, poll_interval=PollInterval()):
+        await eventually(lambda: app.database.watcher.listener.is_settled("tasks"), "it listens")
+        await heartbeats(url)
+        before = fetches(url)
+        await heartbeats(url)
+        assert fetches(url) == before
+        assert (await ended(app, flow, 1)).output == {"step": 1}
 
 
 async def test_a_full_worker_does_not_ask_for_tasks(app: PgFlow, url: str) -> None:

@@ -16,7 +16,7 @@ from pgflow import schema
 from pgflow.callers import blocking as callers
 from pgflow.calls import Call
 from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
-from pgflow.database_url import resolve_url, why_not
+from pgflow.database_url import is_readable, resolve_url, why_not
 from pgflow.errors import ConnectionLost, translate
 from pgflow.listening import RunWatcher
 from pgflow.listening.listener import Listener
@@ -37,6 +37,8 @@ class Database:
     ) -> None:
         if pool_size < 1:
             raise ValueError(f"pool_size must be at least 1, not {pool_size}")
+        if listen_url and not is_readable(listen_url):
+            raise ValueError("listen_url can't be read; write postgresql://user:password@host:port/database")
         self._given_url = url
         self.url: str | None = None
         """The URL, once opened."""
@@ -46,7 +48,7 @@ class Database:
         self._pool: ConnectionPool[Connection[tuple[Any, ...]]] | None = None
         self._opening = threading.Lock()
         self._listen_url = listen_url
-        listener = Listener(self._session_url, through_pooler=listen_url is not None, enabled=listen)
+        listener = Listener(self._session_url, through_pooler=bool(listen_url), enabled=listen)
         self.watcher = RunWatcher(self, listener)
         """Waits for runs."""
 

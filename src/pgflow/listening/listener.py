@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -94,7 +95,7 @@ class Listener:
         if subscription in self._subscriptions:
             self._subscriptions.discard(subscription)
             # Whoever waits for one run often waits for another one soon.
-            self._linger_until[subscription.topic] = asyncio.get_running_loop().time() + _LINGER_SECONDS
+            self._linger_until[subscription.topic] = time.monotonic() + _LINGER_SECONDS
             if self._session is not None:
                 self._session.interrupt()
 
@@ -142,14 +143,13 @@ class Listener:
         """Listen on one connection until it breaks, or nobody has wanted it for a while."""
         async with await Session.open(self._url(), uuid4(), through_pooler=self._through_pooler) as session:
             self._session = session
-            loop = asyncio.get_running_loop()
-            renewal_at = loop.time()
+            renewal_at = time.monotonic()
             while (topics := self._wanted()) and not self._closing.is_set():
-                if renewal_at <= loop.time() or topics != set(self._listening_since):
+                if renewal_at <= time.monotonic() or topics != set(self._listening_since):
                     await self._adjust(session, topics)
-                    renewal_at = loop.time() + _RENEWAL_SECONDS
+                    renewal_at = time.monotonic() + _RENEWAL_SECONDS
                 next_event = min(renewal_at, *self._ends_of_lingering(), *self._settle())
-                for notify in await session.wait(next_event - loop.time()):
+                for notify in await session.wait(next_event - time.monotonic()):
                     self._tell(notify.channel.removeprefix("pgflow_"), notify.payload)
             await session.unregister()
 
@@ -159,7 +159,7 @@ class Listener:
         await session.listen(new)
         await session.unlisten(set(self._listening_since) - topics)
         await session.register(topics)
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         self._listening_since = {topic: self._listening_since.get(topic, now) for topic in topics}
         self._settled &= topics
         for topic in new:
@@ -170,7 +170,7 @@ class Listener:
 
     def _wanted(self) -> set[Topic]:
         """Topics with subscriptions, and those that had some until a short while ago."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         self._linger_until = {topic: end for topic, end in self._linger_until.items() if end > now}
         return {subscription.topic for subscription in self._subscriptions} | set(self._linger_until)
 
@@ -182,7 +182,7 @@ class Listener:
         """Let subscribers of topics that have settled look once more, and return when the others will have."""
         ends = {topic: since + _SETTLING_SECONDS for topic, since in self._listening_since.items()}
         for topic, end in ends.items():
-            if topic not in self._settled and end <= asyncio.get_running_loop().time():
+            if topic not in self._settled and end <= time.monotonic():
                 self._settled.add(topic)
                 self._tell(topic, "")
         return [end for topic, end in ends.items() if topic not in self._settled]

@@ -10,20 +10,16 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection, Notify, sql
+
+from pgflow.connecting import connection_options
+from pgflow.database_url import why_not
 
 REGISTRATION_SECONDS = 180
 """How long a registration counts. Notifications are sent in vain for that long after a listener was killed."""
 
 _ANSWER_SECONDS = 10.0
-_OPTIONS: dict[str, Any] = {
-    "connect_timeout": 10,
-    "client_encoding": "utf8",
-    "fallback_application_name": "pgflow listener",
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}
 
 
 class CannotListen(Exception):
@@ -48,9 +44,8 @@ class Session:
 
     @classmethod
     async def open(cls, url: str, listener_id: UUID, *, through_pooler: bool) -> Self:
-        """Connect. Raises a driver error, and CannotListen for a connection pooler unless `through_pooler`."""
-        connection = await AsyncConnection.connect(url, autocommit=True, prepare_threshold=None, **_OPTIONS)
-        session = cls(connection, listener_id)
+        """Connect. Raises ConnectionLost, and CannotListen for a connection pooler unless `through_pooler`."""
+        session = cls(await _connect(url), listener_id)
         try:
             if not through_pooler:
                 await session._refuse_pooler()
@@ -176,3 +171,13 @@ class Session:
 
     def _has_heard(self, probe: str) -> bool:
         return any(notify.channel == self._own_channel and notify.payload == probe for notify in self._heard)
+
+
+async def _connect(url: str) -> AsyncConnection[Any]:
+    try:
+        options = connection_options(url, pooled=True)
+        if "fallback_application_name" in options:
+            options["fallback_application_name"] = "pgflow listener"
+        return await AsyncConnection.connect(url, **options)
+    except (psycopg.Error, UnicodeError) as error:  # names of hosts are encoded in a way that can fail
+        raise why_not(url, error) from error
