@@ -30,7 +30,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from pgflow.types import StartedTask
+from pgflow.types import RunRow, StartedTask
 
 Handler: TypeAlias = Callable[[str, Mapping[str, float], Mapping[str, Any]], object]
 """What can be attached: called with the event's name, its measurements and its metadata, all read-only."""
@@ -75,12 +75,17 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
                 ("traceback",),
             ),
             Event("task.discarded", "It ended without an outcome that counts.", ("duration",), (*_TASK, "reason")),
-            Event("step.skipped", "A step was skipped.", ("system_time",), (*_RUN, "step_slug", "skip_reason")),
+            Event(
+                "step.skipped",
+                "A report of this process skipped a step.",
+                ("system_time",),
+                (*_RUN, "step_slug", "skip_reason"),
+            ),
             Event("run.started", "This process started a run.", ("system_time",), _RUN),
-            Event("run.completed", "A report of this process completed a run.", ("duration",), _RUN),
-            Event("run.failed", "A report of this process failed a run.", ("duration",), (*_RUN, "error")),
+            Event("run.completed", "A report, or a start, of this process completed a run.", ("duration",), _RUN),
+            Event("run.failed", "A report, or a start, of this process failed a run.", ("duration",), (*_RUN, "error")),
             Event("flow.ensured", "A flow was registered or compared.", (), ("flow_slug", "status")),
-            Event("flow.deleted", "A flow was deleted with its runs.", (), ("flow_slug",)),
+            Event("flow.deleted", "A flow was deleted with its runs, if it was there.", (), ("flow_slug",)),
         )
     }
 )
@@ -218,6 +223,18 @@ def task_metadata(task: StartedTask, worker_id: UUID) -> dict[str, Any]:
         "max_attempts": task.max_attempts,
         "worker_id": worker_id,
     }
+
+
+def tell_of_start(run: RunRow) -> None:
+    """Tell that this process started a run, and its end if it ended at once: when no step had anything to do."""
+    about = {"flow_slug": run.flow_slug, "run_id": run.run_id}
+    if is_observed("run.started"):
+        emit("run.started", {"system_time": time.time()}, about)
+    if run.completed_at is not None:
+        emit("run.completed", {"duration": (run.completed_at - run.started_at).total_seconds()}, about)
+    elif run.failed_at is not None:
+        duration = (run.failed_at - run.started_at).total_seconds()
+        emit("run.failed", {"duration": duration}, {**about, "error": "the condition of a step isn't met"})
 
 
 def _require_plain_function(handler: object) -> None:

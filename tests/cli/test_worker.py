@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 
+import httpx
 import psycopg
 import pytest
 
@@ -94,3 +96,27 @@ def test_unknown_formats_and_levels_are_refused(pgflow, url, greeting_module, op
     ended = pgflow("worker", "greeting_module:app", option, "loud")
     assert ended.code == 2
     assert option in ended.errors
+
+
+def test_health_and_metrics_can_be_asked_for(spawn, url, greeting_module):
+    process = spawn("worker", "greeting_module:app", "--health-port", 0)
+    messages = map(message, process.stderr)
+    address = next(text for text in messages if text.startswith("health at ")).removeprefix("health at ")
+    next(text for text in messages if text.startswith("worker runs"))
+    with sync.PgFlow(url) as client:
+        client.start_flow_sync("greeting", "Ada", timeout=30)
+    health = httpx.get(address, trust_env=False)
+    assert (health.status_code, health.json()["status"]) == (200, "ok")
+    metrics = httpx.get(address.replace("/health", "/metrics"), trust_env=False).text
+    assert 'pgflow_run_ended_total{flow_slug="greeting",outcome="completed"} 1.0' in metrics
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_a_port_that_is_taken_is_an_error_in_one_line(run_process, url, greeting_module):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = run_process("worker", "greeting_module:app", "--health-port", port)
+    assert ended.code == 2
+    assert f"pgflow: can't serve the health at 127.0.0.1:{port}: " in ended.errors

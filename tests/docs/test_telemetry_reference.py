@@ -28,7 +28,7 @@ def test_the_reference_is_what_the_tables_say() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("example", ["logs", "otel", "prometheus"])
+@pytest.mark.parametrize("example", BLOCKS)
 def test_the_examples_print_what_is_below_them(example: str, newest_database_url: str) -> None:
     text, printed = BLOCKS[example]
     ended = subprocess.run(

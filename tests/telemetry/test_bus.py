@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -84,6 +86,11 @@ def test_every_explained_field_is_one_of_an_event() -> None:
     used = {name for event in telemetry.EVENTS.values() for name in event.measurements + event.metadata}
     used |= {name for event in telemetry.EVENTS.values() for name in event.payloads}
     assert used == set(telemetry.FIELDS)
+
+
+def test_every_event_is_emitted_somewhere_and_nothing_else() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in Path(telemetry.__file__).parent.rglob("*.py")]
+    assert {name for text in sources for name in re.findall(r'emit\(\s*"([a-z.]+)"', text)} == set(telemetry.ALL)
 
 
 def test_only_the_events_asked_for_are_told(recorder: Recorder) -> None:

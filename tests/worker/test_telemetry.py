@@ -6,12 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from pgflow import Context, Flow, PgFlow, Snooze, telemetry
+from pgflow.types import StartedTask, TaskReport
+from pgflow.worker.news import News
 from worker.running import ended, eventually, query, worked, working
 
 OF_A_TASK = ("task.start", "task.stop", "task.exception", "task.discarded")
@@ -59,9 +63,11 @@ async def test_a_run_that_completes_is_told_from_start_to_end(app: PgFlow, told:
 
     before = time.time()
     run = await worked(app, flow, 1)
-    assert told.names(*OF_A_TASK, "run.completed", "run.failed") == ["task.start", "task.stop", "run.completed"]
-    assert before <= told.one("task.start")["system_time"] <= time.time()
-    assert chosen(told.one("run.completed"), "flow_slug", "run_id") == ("complete", run.run_id)
+    events = told.names("run.started", *OF_A_TASK, "run.completed", "run.failed")
+    assert events == ["run.started", "task.start", "task.stop", "run.completed"]
+    assert before <= told.one("run.started")["system_time"] <= told.one("task.start")["system_time"] <= time.time()
+    for event in ("run.started", "run.completed"):
+        assert chosen(told.one(event), "flow_slug", "run_id") == ("complete", run.run_id)
     assert run.completed_at is not None
     assert told.one("run.completed")["duration"] == pytest.approx((run.completed_at - run.started_at).total_seconds())
     for event in ("task.start", "task.stop"):
@@ -89,6 +95,7 @@ async def test_a_worker_is_told_from_start_to_end(app: PgFlow, told: Told) -> No
         "operator",
     )
     assert stopped["duration"] > 0
+    assert told.one("flow.ensured") == {"flow_slug": "life", "status": "compiled"}
     assert len(told.about("poll.start")) == len(told.about("poll.stop")) > 0
     assert sum(poll["task_count"] for poll in told.about("poll.stop")) == 3
     assert {poll["worker_id"] for poll in told.about("poll.stop")} == {started["worker_id"]}
@@ -226,6 +233,90 @@ async def test_a_task_that_its_worker_gives_back_is_discarded(app: PgFlow, told:
         await entered.wait()
     assert told.names(*OF_A_TASK) == ["task.start", "task.discarded"]
     assert told.one("task.discarded")["reason"] == "released"
+
+
+def test_an_output_that_the_database_refused_is_told_as_the_failure_it_became(told: Told) -> None:
+    task = StartedTask("flow", uuid4(), "step", 0, None, None, 1, 3, 3, 60)
+    report = TaskReport(task.run_id, "step", 0, 3, output=b"{}")
+    news = News({"flow": uuid4()})
+    news.ended(task, report, 0.5)
+    news.reported([report], [replace(report, output=None, error_message="The database refused it")])
+    assert told.names(*OF_A_TASK) == ["task.exception"]
+    assert chosen(told.one("task.exception"), "error", "retry_delay", "duration") == (
+        "The database refused it",
+        None,
+        0.5,
+    )
+    news.reported([report], [report])
+    assert len(told.all) == 1
+
+
+async def test_a_flow_that_is_deleted_is_told(app: PgFlow, told: Told) -> None:
+    flow = Flow("gone")
+
+    @flow.step
+    def step(value: int) -> int:
+        return value
+
+    await app.ensure_compiled(flow)
+    await app.ensure_compiled(flow)
+    await app.delete_flow(flow)
+    assert [ensured["status"] for ensured in told.about("flow.ensured")] == ["compiled", "verified"]
+    assert told.one("flow.deleted") == {"flow_slug": "gone"}
+
+
+async def test_each_of_many_starts_is_told(app: PgFlow, told: Told) -> None:
+    flow = Flow("many")
+
+    @flow.step
+    def step(value: int) -> int:
+        return value
+
+    await app.ensure_compiled(flow)
+    runs = await app.start_flows(flow, [1, 2, 3])
+    assert {run["run_id"] for run in told.about("run.started")} == {run.run_id for run in runs}
+    assert len(told.about("run.started")) == 3
+
+
+async def test_a_run_that_ends_as_it_is_started_is_told_by_who_started_it(app: PgFlow, told: Told) -> None:
+    flow = Flow("at_once")
+
+    @flow.map
+    def step(element: int) -> int:
+        return element
+
+    await app.ensure_compiled(flow)
+    run = await app.start_flow(flow, [])
+    assert run.status == "completed"
+    assert told.names("run.started", "run.completed") == ["run.started", "run.completed"]
+    assert chosen(told.one("run.completed"), "run_id", "duration") == (run.run_id, 0)
+
+
+async def test_a_run_that_fails_as_it_is_started_is_told_by_who_started_it(app: PgFlow, told: Told) -> None:
+    flow = Flow("fails_at_once")
+
+    @flow.step(if_={"value": 2}, when_unmet="fail")
+    def step(value: dict[str, int]) -> int:
+        return 1
+
+    await app.ensure_compiled(flow)
+    run = await app.start_flow(flow, {"value": 1})
+    assert run.status == "failed"
+    assert told.one("run.failed")["error"] == "the condition of a step isn't met"
+
+
+async def test_a_run_in_a_transaction_of_the_caller_is_not_told(app: PgFlow, url: str, told: Told) -> None:
+    flow = Flow("unsure")
+
+    @flow.step
+    def step(value: int) -> int:
+        return value
+
+    await app.ensure_compiled(flow)
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await app.start_flow(flow, 1, conn=connection)
+        await connection.rollback()
+    assert told.about("run.started") == []
 
 
 async def test_a_handler_that_raises_hurts_no_task(app: PgFlow, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self, overload
 from uuid import UUID
 
-from pgflow import arguments, calls
+from pgflow import arguments, calls, telemetry
 from pgflow._async.connection import Database
 from pgflow._async.definitions import Definitions
 from pgflow._async.handle import Run
@@ -98,7 +98,7 @@ class Client(Definitions, Listings, Upkeep):
         new_id, seconds = arguments.new_run_id(run_id), arguments.delay_seconds(delay)
         new_ids = None if new_id is None else [new_id]
         [row] = await self.database.run(calls.start_flows(slug, [encoded], new_ids, seconds), conn)
-        return self._started(flow, row)
+        return self._started(flow, row, conn)
 
     @overload
     async def start_flows(
@@ -137,7 +137,7 @@ class Client(Definitions, Listings, Upkeep):
         if not encoded:
             return []
         rows = await self.database.run(calls.start_flows(slug, encoded, None, seconds), conn)
-        return [self._started(flow, row) for row in rows]
+        return [self._started(flow, row, conn) for row in rows]
 
     @overload
     async def start_flow_sync(
@@ -179,7 +179,9 @@ class Client(Definitions, Listings, Upkeep):
         """Return the version of the SQL contract that is implemented."""
         return CORE_VERSION
 
-    def _started(self, flow: Flow[Any, Any] | str, row: RunRow) -> Run[Any]:
+    def _started(self, flow: Flow[Any, Any] | str, row: RunRow, conn: object | None) -> Run[Any]:
+        if conn is None:  # else nobody knows whether it will be committed
+            telemetry.tell_of_start(row)
         return Run(self.database, row, flow=flow if isinstance(flow, Flow) else None)
 
 

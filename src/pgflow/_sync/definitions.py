@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from pgflow import arguments, calls, graph
+from pgflow import arguments, calls, graph, telemetry
 from pgflow._sync.connection import Database
 from pgflow.errors import FlowNotFound, FlowShapeMismatch, NotGranted
 from pgflow.flow import Flow
@@ -48,6 +48,7 @@ class Definitions:
             raise FlowShapeMismatch(flow.slug, differences)
         if status == "verified":
             self._warn_of_other_options(flow)
+        telemetry.emit("flow.ensured", {}, {"flow_slug": flow.slug, "status": status})
         return status
 
     def compile(self, flow: Flow, *, allow_data_loss: bool = False) -> str:
@@ -79,11 +80,14 @@ class Definitions:
         )
         if status == "mismatch":
             raise FlowShapeMismatch(shape.slug, differences)
+        telemetry.emit("flow.ensured", {}, {"flow_slug": shape.slug, "status": status})
         return status
 
     def delete_flow(self, flow: Flow | str) -> None:
         """Delete a flow with its definition, all its runs and its queue. One that isn't there is no error."""
-        self.database.run(calls.delete_flow_and_data(arguments.flow_slug(flow)))
+        slug = arguments.flow_slug(flow)
+        self.database.run(calls.delete_flow_and_data(slug))
+        telemetry.emit("flow.deleted", {}, {"flow_slug": slug})
 
     def flow_exists(self, flow: Flow | str) -> bool:
         """Whether a flow is registered in the database."""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
-from pgflow import PgFlow, logs
+from pgflow import PgFlow, PgFlowError, logs
 from pgflow.cli.loading import AppArgument, load_flows, only_named
 from pgflow.cli.output import UrlOption
+from pgflow.integrations import health
+
+logger = logging.getLogger("pgflow.worker")
 
 
 def worker(
@@ -24,13 +31,38 @@ def worker(
     log_level: Annotated[
         logs.Level, typer.Option(envvar="PGFLOW_LOG_LEVEL", help="Of the logs of pgflow and of ctx.logger.")
     ] = "info",
+    health_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, envvar="PGFLOW_HEALTH_PORT", help="Serve /health and /metrics at this port."),
+    ] = None,
+    health_host: Annotated[
+        str, typer.Option(envvar="PGFLOW_HEALTH_HOST", help="The address for --health-port; 0.0.0.0 is all.")
+    ] = "127.0.0.1",
 ) -> None:
     """Work the tasks of an application's flows until Ctrl-C or SIGTERM; a second one ends at once."""
     logs.configure(log_format, log_level)
     flows = only_named(load_flows(app), flow or [])
 
     async def work() -> None:
-        async with PgFlow(url, flows=flows) as client:
+        async with PgFlow(url, flows=flows) as client, AsyncExitStack() as stack:
+            if health_port is not None:
+                await stack.enter_async_context(_health(client, health_host, health_port))
             await client.run_worker(concurrency=concurrency, timeout=timeout)
 
     asyncio.run(work())
+
+
+@asynccontextmanager
+async def _health(app: PgFlow, host: str, port: int) -> AsyncIterator[None]:
+    """Serve the pages for probes meanwhile; Prometheus counts from now on if it is installed."""
+    if find_spec("prometheus_client"):
+        from pgflow.integrations import prometheus
+
+        prometheus.instrument()
+    async with AsyncExitStack() as stack:
+        try:
+            pages = await stack.enter_async_context(health.pages(app, host=host, port=port))
+        except OSError as error:
+            raise PgFlowError(f"can't serve the health at {host}:{port}: {error.strerror or error}") from error
+        logger.info("health at http://%s:%d/health", host, pages.port)
+        yield

@@ -186,8 +186,7 @@ class Worker:
         logs.log_events()
         await self._client.open()
         for flow in self._flows.values():
-            status = await self._client.ensure_compiled(flow)
-            logger.info("flow %s: %s", flow.slug, status)
+            await self._client.ensure_compiled(flow)
         workers = {worker_id: slug for slug, worker_id in self._worker_ids.items()}
         await self._client.database.run(calls.keep_alive(workers, self._name))
 
