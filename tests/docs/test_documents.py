@@ -17,7 +17,15 @@ import typer.main
 from pgflow.cli.main import app
 
 ROOT = Path(__file__).parent.parent.parent
-DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/telemetry.md", "docs/waiting.md"]
+DOCUMENTS = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/performance.md",
+    "docs/telemetry.md",
+    "docs/waiting.md",
+]
 LONGEST_FILE = 400
 
 _CODE = re.compile(r"`([^`\n]+)`")
