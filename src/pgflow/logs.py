@@ -204,18 +204,11 @@ def _bind_current_task(record: logging.LogRecord) -> bool:
 
 
 def _formatter(format: Format, stream: TextIO) -> logging.Formatter:  # noqa: A002 - as above
+    if format not in ("auto", "pretty", "json"):
+        raise ValueError(f"no log format {format!r}; formats: auto, pretty, json")
     is_terminal = stream.isatty()
-    match format:
-        case "pretty":
-            pass
-        case "json":
-            return JsonFormatter()
-        case "auto" if not is_terminal:
-            return JsonFormatter()
-        case "auto":
-            pass
-        case _:
-            raise ValueError(f"no log format {format!r}; formats: auto, pretty, json")
+    if format == "json" or (format == "auto" and not is_terminal):
+        return JsonFormatter()
     return PrettyFormatter(colours=is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb")
 
 
