@@ -29,6 +29,7 @@ auth_type = trust
 auth_file = {directory}/users
 pool_mode = {mode}
 default_pool_size = 4
+server_login_retry = 1
 logfile = {directory}/log
 pidfile = {directory}/pid
 """

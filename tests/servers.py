@@ -72,6 +72,10 @@ class Server:
             atexit.unregister(self.stop)
             shutil.rmtree(directory, ignore_errors=True)
 
+    def crash(self) -> None:
+        """End the server as a power cut does, and start it again: all connections are lost, it recovers."""
+        self._run("pg_ctl", "-w", "-t", "60", "-l", f"{self.directory}/log", "-m", "immediate", "restart")
+
     def url(self, database: str, user: str = "app") -> str:
         """Return the URL of a database for a role."""
         self.start()
