@@ -11,7 +11,7 @@ set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 as $$
 declare
-  v_run_ids uuid[] := coalesce(p_run_ids, array(select gen_random_uuid() from generate_series(1, cardinality(p_inputs))));
+  v_run_ids uuid[] := coalesce(p_run_ids, array(select pgflow._new_run_id() from generate_series(1, cardinality(p_inputs))));
 begin
   if cardinality(v_run_ids) <> cardinality(p_inputs) then
     raise exception 'p_run_ids length (%) must equal p_inputs length (%)', cardinality(v_run_ids), cardinality(p_inputs);
