@@ -72,6 +72,7 @@ GROUPS = (
             "add_step",
             "ensure_flow_compiled",
             "upsert_flow",
+            "set_flow_type",
             "flow_exists",
             "compare_flow",
             "list_flows",
@@ -85,7 +86,7 @@ GROUPS = (
     Group(
         "Start runs",
         "A run exists if and only if the transaction that started it commits.",
-        ("start_flow", "start_flow_with_states", "start_flows", "delay_run"),
+        ("start_flow", "start_flow_with_states", "start_flows", "seconds_until", "delay_run"),
     ),
     Group(
         "Look at runs",

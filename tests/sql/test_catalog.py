@@ -83,6 +83,8 @@ ADDITIONS = {
     "release_tasks": "tasks given back without an attempt used, by a worker that stops or a handler that snoozes",
     "release_lost_tasks": "tasks given back whose handover was lost with the connection",
     "start_flows": "many runs in one call",
+    "seconds_until": "a delay that ends at a point in time, by the database's clock",
+    "set_flow_type": "jobs are told from flows, as the Elixir implementation does",
     "compare_flow": "who may not define flows can still find out whether his code and the database agree",
     "fail_stalled_tasks": "ends what recovery has given up, which the contract allows as a function of its own",
     "recover_stalled_tasks": "recovery after another time than the contract's half a minute",

@@ -35,6 +35,7 @@
 \ir flow/_sorted_dependencies.sql
 \ir flow/_compare_steps.sql
 \ir flow/_compare_flow_shapes.sql
+\ir flow/set_flow_type.sql
 \ir flow/_create_flow_from_shape.sql
 \ir flow/delete_flow_and_data.sql
 \ir flow/ensure_flow_compiled.sql
@@ -75,6 +76,7 @@
 
 -- Starting runs
 \ir run/_new_run_id.sql
+\ir run/seconds_until.sql
 \ir run/_check_root_map_inputs.sql
 \ir run/_start_flows.sql
 \ir run/start_flow.sql

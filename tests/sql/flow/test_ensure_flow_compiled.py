@@ -49,6 +49,33 @@ def test_an_equal_flow_is_verified(connection: Connection) -> None:
     assert snapshot(connection) == before
 
 
+def flow_type(connection: Connection) -> object:
+    return value(connection, "select flow_type from pgflow.flows")
+
+
+def test_a_shape_that_says_nothing_of_a_type_is_a_flow(connection: Connection) -> None:
+    ensure(connection)
+    assert flow_type(connection) == "flow"
+
+
+def test_a_shape_can_be_that_of_a_job(connection: Connection) -> None:
+    ensure(connection, {**SHAPE, "flowType": "job"})
+    assert flow_type(connection) == "job"
+
+
+def test_a_flow_of_the_same_shape_becomes_a_job_and_stays_one(connection: Connection) -> None:
+    ensure(connection)
+    assert ensure(connection, {**SHAPE, "flowType": "job"}) == {"status": "verified", "differences": []}
+    assert flow_type(connection) == "job"
+    assert ensure(connection) == {"status": "verified", "differences": []}
+    assert flow_type(connection) == "job"
+
+
+def test_an_unknown_type_is_refused(connection: Connection) -> None:
+    with refused(connection, "23514", "flow_type_is_valid"):
+        ensure(connection, {**SHAPE, "flowType": "cron"})
+
+
 def test_a_different_flow_is_a_mismatch_and_stays_with_its_runs(connection: Connection) -> None:
     ensure(connection)
     start(connection)

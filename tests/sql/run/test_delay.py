@@ -110,6 +110,34 @@ def test_a_negative_delay_is_refused(connection: Connection) -> None:
         start_delayed(connection, -1)
 
 
+# seconds_until
+
+
+@pytest.mark.parametrize(
+    ("distance", "seconds"),
+    [
+        ("interval '1 hour'", 3600),
+        ("interval '1 hour 0.3 s'", 3601),
+        ("interval '0'", 0),
+        ("interval '-1 day'", 0),
+        ("interval '60 years'", None),
+        ("interval '200 years'", 2_147_483_647),
+    ],
+)
+def test_a_point_in_time_makes_a_delay(connection: Connection, distance: str, seconds: int | None) -> None:
+    found = value(connection, f"select pgflow.seconds_until(clock_timestamp() + {distance})")
+    if seconds is None:
+        assert 60 * 365 * 86400 < found < 2_147_483_647
+    else:
+        assert found == pytest.approx(seconds, abs=1)
+
+
+def test_a_delay_is_counted_from_now_not_from_the_beginning_of_the_transaction(connection: Connection) -> None:
+    at, _ = rows(connection, "select now() + interval '60 s' as at union all select null")
+    rows(connection, "select pg_sleep(1.1)")
+    assert value(connection, "select pgflow.seconds_until(%s)", at["at"]) <= 59
+
+
 # delay_run
 
 

@@ -23,6 +23,7 @@ def defined(connection: Connection) -> Connection:
         ("opt_max_attempts_is_nonnegative", "opt_max_attempts = -1"),
         ("opt_base_delay_is_nonnegative", "opt_base_delay = -1"),
         ("opt_timeout_is_positive", "opt_timeout = 0"),
+        ("flow_type_is_valid", "flow_type = 'cron'"),
     ],
 )
 def test_a_flow_obeys(connection: Connection, constraint: str, change: str) -> None:
@@ -87,6 +88,7 @@ def test_a_flow_has_defaults_of_its_own(connection: Connection) -> None:
         "opt_base_delay": 1,
         "opt_timeout": 60,
         "created_at": inserted["now"],
+        "flow_type": "flow",
         "now": inserted["now"],
     }
 

@@ -13,6 +13,7 @@ begin
     (v_options ->> 'baseDelay')::int,
     (v_options ->> 'timeout')::int
   );
+  perform pgflow.set_flow_type(p_flow_slug, p_shape ->> 'flowType');
 
   for v_step in select element from jsonb_array_elements(coalesce(p_shape -> 'steps', '[]')) as element loop
     v_options := v_step -> 'options';

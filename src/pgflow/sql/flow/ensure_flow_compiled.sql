@@ -17,6 +17,7 @@ begin
     ensure_flow_compiled.shape, pgflow._get_flow_shape(ensure_flow_compiled.flow_slug));
 
   if cardinality(v_differences) = 0 then
+    perform pgflow.set_flow_type(ensure_flow_compiled.flow_slug, ensure_flow_compiled.shape ->> 'flowType');
     return jsonb_build_object('status', 'verified', 'differences', '[]'::jsonb);
   end if;
 

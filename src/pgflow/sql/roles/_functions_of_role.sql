@@ -12,6 +12,7 @@ as $$
       p.proname in (
         'start_flows',
         'start_flow_with_states',
+        'seconds_until',
         'get_run',
         'get_run_statuses',
         'get_run_with_states',

@@ -6,16 +6,19 @@ create table if not exists pgflow.flows (
   opt_base_delay int not null default 1,
   opt_timeout int not null default 60,
   created_at timestamptz not null default pgflow._now(),
+  flow_type text not null default 'flow',
   constraint flows_pkey primary key (flow_slug),
   constraint slug_is_valid check (pgflow.is_valid_slug(flow_slug)),
   constraint opt_max_attempts_is_nonnegative check (opt_max_attempts >= 0),
   constraint opt_base_delay_is_nonnegative check (opt_base_delay >= 0),
-  constraint opt_timeout_is_positive check (opt_timeout > 0)
+  constraint opt_timeout_is_positive check (opt_timeout > 0),
+  constraint flow_type_is_valid check (flow_type in ('flow', 'job'))
 );
 comment on table pgflow.flows is 'One row per flow: its slug, which also names its queue, and the default options of its steps.';
 comment on column pgflow.flows.opt_max_attempts is 'Executions allowed per task, the first one included.';
 comment on column pgflow.flows.opt_base_delay is 'Seconds; base of the exponential retry delay.';
 comment on column pgflow.flows.opt_timeout is 'Seconds a task may run.';
+comment on column pgflow.flows.flow_type is 'job: one step that is put into a queue and worked. They are run alike; listings tell them apart.';
 
 create table if not exists pgflow.steps (
   flow_slug text not null,
