@@ -33,6 +33,7 @@ PUBLIC = [
     "Health",
     "HealthStatus",
     "InvalidInput",
+    "Job",
     "NonRetryable",
     "NotGranted",
     "NotInstalled",
@@ -67,11 +68,13 @@ PUBLIC = [
     "WaitTimeout",
     "Worker",
     "WorkerState",
+    "job",
 ]
 ONLY_ASYNC = {"worker"}
 TWINS = [
     (pgflow.PgFlow, sync.PgFlow),
     (async_client.Client, sync_client.Client),
+    (pgflow.Job, sync.Job),
     (async_handle.Run, sync_handle.Run),
 ]
 
@@ -105,7 +108,7 @@ def public_functions(module_name: str) -> Iterator[tuple[str, Callable[..., Any]
 
 def test_the_public_names_are_these() -> None:
     assert pgflow.__all__ == PUBLIC
-    assert sync.__all__ == ["PgFlow", "Run"]
+    assert sync.__all__ == ["Job", "PgFlow", "Run", "job"]
 
 
 @pytest.mark.parametrize("module", [pgflow, sync], ids=lambda module: module.__name__)

@@ -2,6 +2,7 @@
 
 from pgflow._async.client import CORE_VERSION
 from pgflow._async.handle import Run
+from pgflow._async.jobs import Job, job
 from pgflow._async.listings import RunPage
 from pgflow.app import PgFlow
 from pgflow.errors import (
@@ -58,6 +59,7 @@ __all__ = [
     "Health",
     "HealthStatus",
     "InvalidInput",
+    "Job",
     "NonRetryable",
     "NotGranted",
     "NotInstalled",
@@ -92,4 +94,5 @@ __all__ = [
     "WaitTimeout",
     "Worker",
     "WorkerState",
+    "job",
 ]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import Unpack
+from typing import Any, Unpack
 
 from psycopg import Error as DriverError
 
 from pgflow import calls
 from pgflow._async.client import Client
+from pgflow._async.jobs import with_jobs
 from pgflow.errors import DefinitionError, FlowNotFound, NotGranted, PgFlowError
 from pgflow.flow import Flow
+from pgflow.jobs import JobDefinition
 from pgflow.types import QueueDepth
 from pgflow.worker.health import Health, judge
 from pgflow.worker.options import WorkerOptions
@@ -30,8 +32,8 @@ class PgFlow(Client):
             await app.start_worker(analyze_website)
             run = await app.start_flow(analyze_website, {"url": "https://example.com"})
 
-    `url` is a libpq URL; None means PGFLOW_DATABASE_URL, or the embedded server. `flows` are those that workers work
-    unless they are given others. The rest is as in a client.
+    `url` is a libpq URL; None means PGFLOW_DATABASE_URL, or the embedded server. `flows` and `jobs` are those that
+    workers work unless they are given others; jobs can then be enqueued by themselves. The rest is as in a client.
     """
 
     def __init__(
@@ -39,12 +41,13 @@ class PgFlow(Client):
         url: str | None = None,
         *,
         flows: Iterable[Flow] = (),
+        jobs: Iterable[JobDefinition[..., Any]] = (),
         pool_size: int = 2,
         listen: bool = True,
         listen_url: str | None = None,
     ) -> None:
         super().__init__(url, pool_size=pool_size, listen=listen, listen_url=listen_url)
-        self.flows: tuple[Flow, ...] = tuple(flows)
+        self.flows = with_jobs(self, flows, jobs)
         self._workers: list[Worker] = []
 
     async def close(self) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 from typing_extensions import TypeVar as TypeVarWithDefault
 
 from pgflow import graph, serialize, validation
 from pgflow.backoff import Backoff, backoff_problems
 from pgflow.errors import DefinitionError, InvalidInput, StepNotFound
-from pgflow.graph import FlowShape, StepType
+from pgflow.graph import FlowShape, FlowType, StepType
 from pgflow.handlers import Handler
 from pgflow.step import MapOptions, Step, StepOptions, attach, declare
 from pgflow.types import Json
@@ -48,6 +49,9 @@ class Flow(Generic[InputT, OutputT]):
             return f"Hello, {name}!"
     """
 
+    flow_type: ClassVar[FlowType] = "flow"
+    """What listings call it."""
+
     def __init__(
         self,
         slug: str,
@@ -60,7 +64,7 @@ class Flow(Generic[InputT, OutputT]):
         input: type[InputT] | None = None,  # noqa: A002 - the public name
         output: type[OutputT] | None = None,
     ) -> None:
-        self._empty_shape = FlowShape(slug, max_attempts=max_attempts, base_delay=base_delay, timeout=timeout)
+        self._empty_shape = FlowShape(slug, (), max_attempts, base_delay, timeout, self.flow_type)
         found = graph.flow_problems(self._empty_shape)
         found += [f"flow {slug!r}: {problem}" for problem in backoff_problems(max_delay, jitter)]
         if found:
@@ -92,7 +96,7 @@ class Flow(Generic[InputT, OutputT]):
     @property
     def flow_shape(self) -> FlowShape:
         """The flow's graph as a value."""
-        return FlowShape(self.slug, tuple(step.shape for step in self._steps.values()), **self.options)
+        return replace(self._empty_shape, steps=tuple(step.shape for step in self._steps.values()))
 
     @property
     def shape(self) -> dict[str, Json]:

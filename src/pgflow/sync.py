@@ -11,11 +11,13 @@ from typing import Any, TypeVar, Unpack
 from pgflow import app
 from pgflow._sync.client import Client
 from pgflow._sync.handle import Run
+from pgflow._sync.jobs import Job, job, with_jobs
 from pgflow.flow import Flow
+from pgflow.jobs import JobDefinition
 from pgflow.worker.health import Health
 from pgflow.worker.options import WorkerOptions
 
-__all__ = ["PgFlow", "Run"]
+__all__ = ["Job", "PgFlow", "Run", "job"]
 
 T = TypeVar("T")
 
@@ -28,12 +30,13 @@ class PgFlow(Client):
         url: str | None = None,
         *,
         flows: Iterable[Flow] = (),
+        jobs: Iterable[JobDefinition[..., Any]] = (),
         pool_size: int = 2,
         listen: bool = True,
         listen_url: str | None = None,
     ) -> None:
         super().__init__(url, pool_size=pool_size, listen=listen, listen_url=listen_url)
-        self.flows: tuple[Flow, ...] = tuple(flows)
+        self.flows = with_jobs(self, flows, jobs)
         self._make_twin = partial(app.PgFlow, url, flows=self.flows, listen=listen, listen_url=listen_url)
         self._background: _Background | None = None
         self._starting = threading.Lock()

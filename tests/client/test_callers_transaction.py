@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -92,6 +92,15 @@ def test_many_runs_are_started_in_order(caller: Caller, watching: Any) -> None:
     assert remains(watching)[0] == 0
     caller.do(caller.commit)
     assert remains(watching) == (4, 8, 4, 4)
+
+
+def test_a_point_in_time_arrives_as_it_was(caller: Caller, watching: Any) -> None:
+    (now,) = watching.execute("select clock_timestamp()").fetchone()
+    at = (now + timedelta(hours=1)).astimezone(timezone(timedelta(hours=5, minutes=45)))
+    caller.do(caller.client.enqueue, "greeting", 1, at=at, conn=caller.conn)
+    caller.do(caller.commit)
+    (visible_at,) = watching.execute("select vt from pgmq.q_greeting").fetchone()
+    assert timedelta(0) <= visible_at - at < timedelta(seconds=2)
 
 
 def test_the_client_does_not_see_a_run_before_the_commit(caller: Caller, watching: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Literal
 
 from pgflow import arguments, calls, graph, telemetry
@@ -47,7 +48,7 @@ class Definitions:
         if status == "mismatch":
             raise FlowShapeMismatch(flow.slug, differences)
         if status == "verified":
-            await self._warn_of_other_options(flow)
+            await self._look_at_the_rest(flow)
         telemetry.emit("flow.ensured", {}, {"flow_slug": flow.slug, "status": status})
         return status
 
@@ -118,7 +119,11 @@ class Definitions:
         """Whether a text can name a step; a flow's slug is also at most 47 characters long."""
         return graph.is_valid_slug(slug)
 
-    async def _warn_of_other_options(self, flow: Flow) -> None:
+    async def _look_at_the_rest(self, flow: Flow) -> None:
+        """Warn of other options, and let what has become a job be listed as one."""
         for registered in await self.database.run(calls.list_flows([flow.slug])):
             for difference in graph.option_differences(flow.flow_shape, registered):
                 logger.warning("flow %s: %s; the database counts", flow.slug, difference)
+            if flow.flow_type == "job" != registered.flow_type:
+                with suppress(NotGranted):
+                    await self.database.run(calls.set_flow_type(flow.slug, "job"))

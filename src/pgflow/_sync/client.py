@@ -8,21 +8,22 @@ from types import TracebackType
 from typing import Any, Self, overload
 from uuid import UUID
 
-from pgflow import arguments, calls, telemetry
+from pgflow import arguments, calls
 from pgflow._sync.connection import Database
 from pgflow._sync.definitions import Definitions
-from pgflow._sync.handle import Run
+from pgflow._sync.handle import Run, started_run
+from pgflow._sync.jobs import Enqueuing
 from pgflow._sync.listings import Listings
 from pgflow._sync.upkeep import Upkeep
 from pgflow.flow import Flow, InputT, OutputT
 from pgflow.serialize import encode
-from pgflow.types import Json, RunRow
+from pgflow.types import Json
 
 CORE_VERSION = "0.14.1"
 """Version of the SQL contract that the schema of this package implements."""
 
 
-class Client(Definitions, Listings, Upkeep):
+class Client(Definitions, Enqueuing, Listings, Upkeep):
     """Registers flows, starts runs and looks at them.
 
     `url` is a libpq URL; None means PGFLOW_DATABASE_URL, or the embedded server. `pool_size` bounds the connections.
@@ -98,7 +99,7 @@ class Client(Definitions, Listings, Upkeep):
         new_id, seconds = arguments.new_run_id(run_id), arguments.delay_seconds(delay)
         new_ids = None if new_id is None else [new_id]
         [row] = self.database.run(calls.start_flows(slug, [encoded], new_ids, seconds), conn)
-        return self._started(flow, row, conn)
+        return started_run(self.database, flow, row, conn)
 
     @overload
     def start_flows(
@@ -137,7 +138,7 @@ class Client(Definitions, Listings, Upkeep):
         if not encoded:
             return []
         rows = self.database.run(calls.start_flows(slug, encoded, None, seconds), conn)
-        return [self._started(flow, row, conn) for row in rows]
+        return [started_run(self.database, flow, row, conn) for row in rows]
 
     @overload
     def start_flow_sync(
@@ -178,11 +179,6 @@ class Client(Definitions, Listings, Upkeep):
     def core_version(self) -> str:
         """Return the version of the SQL contract that is implemented."""
         return CORE_VERSION
-
-    def _started(self, flow: Flow[Any, Any] | str, row: RunRow, conn: object | None) -> Run[Any]:
-        if conn is None:  # else nobody knows whether it will be committed
-            telemetry.tell_of_start(row)
-        return Run(self.database, row, flow=flow if isinstance(flow, Flow) else None)
 
 
 def _encoded(flow: Flow[Any, Any] | str, value: Any) -> bytes:

@@ -9,7 +9,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any, Generic, Self, cast
 from uuid import UUID
 
-from pgflow import calls
+from pgflow import calls, telemetry
 from pgflow.errors import ConnectionLost, RunFailed, StepNotFound, WaitTimeout
 from pgflow.events import Event, History
 from pgflow.flow import Flow, OutputT
@@ -178,3 +178,10 @@ class Run(Generic[OutputT]):
 def _check_timeout(timeout: float | None) -> None:
     if timeout is not None and isnan(timeout):
         raise ValueError("timeout must be a number of seconds, or None for no limit")
+
+
+def started_run(database: Database, flow: Flow[Any, Any] | str, row: RunRow, conn: object | None) -> Run[Any]:
+    """Return the handle of a run that was just started, on `conn` where it isn't None, and tell of it."""
+    if conn is None:  # else nobody knows whether it will be committed
+        telemetry.tell_of_start(row)
+    return Run(database, row, flow=flow if isinstance(flow, Flow) else None)

@@ -20,6 +20,7 @@ from pgflow.calls.flows import (
     flow_exists,
     is_valid_slug,
     list_flows,
+    set_flow_type,
     upsert_flow,
 )
 from pgflow.calls.maintenance import fail_stalled_tasks, prune_data_older_than, recover_stalled_tasks
@@ -36,6 +37,7 @@ from pgflow.calls.runs import (
     get_step_progress,
     list_runs,
     list_tasks,
+    seconds_until,
     start_flow,
     start_flow_with_states,
     start_flows,
@@ -99,6 +101,8 @@ __all__ = [
     "release_lost_tasks",
     "release_tasks",
     "requeue_stalled_tasks",
+    "seconds_until",
+    "set_flow_type",
     "start_flow",
     "start_flow_with_states",
     "start_flows",

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pgflow import graph
 from pgflow.calls.call import Call, Row, first_value, nothing
-from pgflow.graph import FlowDefinition, StepType, WhenExhausted, WhenUnmet
+from pgflow.graph import FlowDefinition, FlowType, StepType, WhenExhausted, WhenUnmet
 from pgflow.serialize import decode
 from pgflow.types import Json
 
@@ -91,6 +91,11 @@ def list_flows(flow_slugs: Sequence[str] | None = None) -> Call[list[FlowDefinit
         (None if flow_slugs is None else list(flow_slugs),),
         lambda rows: [graph.from_row(decode(row[0])) for row in rows],
     )
+
+
+def set_flow_type(flow_slug: str, flow_type: FlowType) -> Call[None]:
+    """Say whether a flow is a flow or a job: `pgflow.set_flow_type`."""
+    return Call("select pgflow.set_flow_type(%s, %s)", (flow_slug, flow_type), nothing)
 
 
 def flow_exists(flow_slug: str) -> Call[bool]:

@@ -38,17 +38,33 @@ def start_flow(flow_slug: str, input: bytes, run_id: UUID | None = None) -> Call
 
 
 def start_flows(
-    flow_slug: str, inputs: Sequence[bytes], run_ids: Sequence[UUID] | None = None, delay: int = 0
+    flow_slug: str,
+    inputs: Sequence[bytes],
+    run_ids: Sequence[UUID] | None = None,
+    delay: int = 0,
+    at: datetime | None = None,
 ) -> Call[list[RunRow]]:
     """Start one run per input, all or none: `pgflow.start_flows`. Gives them in the order of the inputs.
 
-    Their first tasks become visible after `delay` seconds; `run_ids` are random by default.
+    Their first tasks become visible after `delay` seconds, or `at` a time by the database's clock
+    (`pgflow.seconds_until`); `run_ids` are random by default.
     """
+    seconds = "%s" if at is None else "pgflow.seconds_until(%s)"
     return Call(
-        "select to_jsonb(run)::text from pgflow.start_flows(%s, %s::text[]::jsonb[], %s::uuid[], %s) as run",
-        (flow_slug, [value.decode() for value in inputs], None if run_ids is None else list(run_ids), delay),
+        f"select to_jsonb(run)::text from pgflow.start_flows(%s, %s::text[]::jsonb[], %s::uuid[], {seconds}) as run",
+        (
+            flow_slug,
+            [value.decode() for value in inputs],
+            None if run_ids is None else list(run_ids),
+            delay if at is None else at,
+        ),
         _runs,
     )
+
+
+def seconds_until(at: datetime) -> Call[int]:
+    """Ask the database how far away a point in time is: `pgflow.seconds_until`. Gives whole seconds, 0 for the past."""
+    return Call("select pgflow.seconds_until(%s)", (at,), first_value)
 
 
 def start_flow_with_states(

@@ -13,7 +13,17 @@ from pgflow.graph.problems import (
     slug_problem,
     step_problems,
 )
-from pgflow.graph.shape import FlowShape, Pattern, StepShape, StepType, WhenExhausted, WhenUnmet, levels, to_json
+from pgflow.graph.shape import (
+    FlowShape,
+    FlowType,
+    Pattern,
+    StepShape,
+    StepType,
+    WhenExhausted,
+    WhenUnmet,
+    levels,
+    to_json,
+)
 from pgflow.graph.statements import to_sql
 from pgflow.graph.stored import FlowDefinition, from_row
 
@@ -21,6 +31,7 @@ __all__ = [
     "FLOW_SLUG_LIMIT",
     "FlowDefinition",
     "FlowShape",
+    "FlowType",
     "Pattern",
     "StepShape",
     "StepType",

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from pgflow.types import Json
 
+FlowType: TypeAlias = Literal["flow", "job"]
 StepType: TypeAlias = Literal["single", "map"]
 WhenUnmet: TypeAlias = Literal["skip", "fail", "skip-cascade"]
 WhenExhausted: TypeAlias = Literal["fail", "skip", "skip-cascade"]
@@ -42,13 +43,17 @@ class StepShape:
 
 @dataclass(frozen=True, slots=True)
 class FlowShape:
-    """A flow: its steps in the order of their declaration, and its options in seconds, always explicit."""
+    """A flow: its steps in the order of their declaration, and its options in seconds, always explicit.
+
+    A `job` is a flow of one step; only listings tell them apart.
+    """
 
     slug: str
     steps: tuple[StepShape, ...] = ()
     max_attempts: int = 3
     base_delay: int = 1
     timeout: int = 60
+    flow_type: FlowType = "flow"
 
     @property
     def options(self) -> dict[str, int]:
@@ -58,7 +63,8 @@ class FlowShape:
 
 def to_json(shape: FlowShape) -> dict[str, Json]:
     """Return the shape as plain data in the contract's form, with the options beside it."""
-    return {"options": _json_options(shape.options), "steps": [_json_step(step) for step in shape.steps]}
+    flow_type = {} if shape.flow_type == "flow" else {"flowType": shape.flow_type}  # a key that the contract has not
+    return {**flow_type, "options": _json_options(shape.options), "steps": [_json_step(step) for step in shape.steps]}
 
 
 def levels(shape: FlowShape) -> list[list[StepShape]]:

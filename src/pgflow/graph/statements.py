@@ -10,7 +10,10 @@ from pgflow.graph.shape import FlowShape, Pattern, StepShape
 
 def to_sql(shape: FlowShape) -> list[str]:
     """Return the statements that register a flow, ready for psql or a migration: the flow, then each of its steps."""
-    return [_create_flow(shape), *(_add_step(shape.slug, step) for step in shape.steps)]
+    statements = [_create_flow(shape), *(_add_step(shape.slug, step) for step in shape.steps)]
+    if shape.flow_type != "flow":
+        statements.append(_call("set_flow_type", [_literal(shape.slug), _literal(shape.flow_type)]))
+    return statements
 
 
 def _create_flow(shape: FlowShape) -> str:

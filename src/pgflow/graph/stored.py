@@ -25,6 +25,7 @@ def from_row(row: Mapping[str, Json]) -> FlowDefinition:
         row["opt_max_attempts"],
         row["opt_base_delay"],
         row["opt_timeout"],
+        row["flow_type"],
         datetime.fromisoformat(row["created_at"]),
     )
 

@@ -141,6 +141,7 @@ def test_a_delay_is_counted_from_now_not_from_the_beginning_of_the_transaction(c
 # delay_run
 
 
+@pytest.mark.feature("A2.5")
 def test_the_queued_tasks_of_a_run_are_put_off(connection: Connection) -> None:
     define(connection, "a", "b")
     assert delay_run(connection, start(connection), 60) == 2
