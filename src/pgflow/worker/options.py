@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TypedDict
 
 from pgflow.worker.pace import PollInterval
@@ -14,4 +15,5 @@ class WorkerOptions(TypedDict, total=False):
     poll_interval: PollInterval | None
     heartbeat_interval: float
     recovery_interval: float
+    retention: timedelta | None
     name: str | None

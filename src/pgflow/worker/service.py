@@ -7,23 +7,31 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
+from psycopg import Error as DriverError
+
 from pgflow.errors import PgFlowError
+from pgflow.worker.outage import Outage
 
 logger = logging.getLogger("pgflow.worker")
 
 
 class PeriodicService:
-    """Calls `tick` every `interval` seconds, the first time after one interval. A tick that raises is logged.
+    """Calls `tick` every `interval` seconds, the first time after `first` (default: one interval).
 
-    Intervals vary by a tenth, so that workers that were started together don't stay in step.
+    A tick that raises is logged, once a minute when the database is away. Intervals vary by a tenth, so that
+    workers that were started together don't stay in step.
     """
 
-    def __init__(self, name: str, interval: float, tick: Callable[[], Awaitable[object]]) -> None:
+    def __init__(
+        self, name: str, interval: float, tick: Callable[[], Awaitable[object]], *, first: float | None = None
+    ) -> None:
         if interval <= 0:
             raise ValueError(f"the interval of {name} must be positive, not {interval}")
         self._name = name
         self._interval = interval
+        self._first = interval if first is None else first
         self._tick = tick
+        self._outage = Outage(f"{name} of the worker failed; it goes on")
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
 
@@ -40,11 +48,15 @@ class PeriodicService:
             self._task = None
 
     async def _loop(self) -> None:
+        pause = self._first
         while not self._stopped:
-            await asyncio.sleep(self._interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            pause = self._interval
             try:
                 await self._tick()
-            except PgFlowError as error:
-                logger.warning("%s: %s", self._name, error)
+            except (PgFlowError, DriverError) as error:
+                self._outage.tell(error)
             except Exception:
                 logger.exception("%s failed and goes on", self._name)
+            else:
+                self._outage.end()

@@ -6,6 +6,7 @@
     Executor         one task: from its input to its outcome
     HeartbeatThread  says that the worker is alive, learns that it is asked to leave, puts stalled tasks back
     Leases           takes tasks away from handlers that have lost them
+    Retention        deletes what is old, if asked to
     WakeUp           wakes the exchange loop when there are new tasks
 """
 
@@ -17,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -33,6 +35,7 @@ from pgflow.worker.executor import Executor
 from pgflow.worker.health import WorkerHealth
 from pgflow.worker.heartbeat import LONGEST_INTERVAL, HeartbeatThread
 from pgflow.worker.lease import Leases
+from pgflow.worker.maintenance import Retention
 from pgflow.worker.pace import PollInterval
 from pgflow.worker.service import PeriodicService
 from pgflow.worker.state import WorkerState, follows
@@ -50,8 +53,9 @@ class Worker:
 
     `poll_interval` bounds the pause between two looks at an empty queue while the client can't listen for
     notifications. Every `heartbeat_interval` seconds, at most 20, it says that it is alive and learns whether it is
-    asked to leave; every `recovery_interval` seconds it puts stalled tasks back, unless another worker is at it. The
-    client is the caller's to close.
+    asked to leave; every `recovery_interval` seconds it puts stalled tasks back, unless another worker is at it. With
+    `retention`, which needs the rights of the owner, it deletes runs of its flows that ended longer ago. The client is
+    the caller's to close.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Worker:
         poll_interval: PollInterval | None = None,
         heartbeat_interval: float = LONGEST_INTERVAL,
         recovery_interval: float = LONGEST_INTERVAL,
+        retention: timedelta | None = None,
         name: str | None = None,
     ) -> None:
         self.state = WorkerState.CREATED
@@ -94,6 +99,8 @@ class Worker:
         self._wakeup = WakeUp(client.database.watcher.listener, self._exchange, self._worker_ids)
         leases = Leases(client.database, self._exchange.held, self._exchange.take_away)
         self._services: list[PeriodicService] = [leases.service(_LEASE_SECONDS)]
+        if retention is not None:
+            self._services.append(Retention(client.database, self.flow_slugs, retention).service())
         self._started_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._exchanging: asyncio.Task[None] | None = None
