@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -57,7 +58,12 @@ def first_value(rows: Sequence[Row]) -> Any:
 
 def from_json(kind: type[T], row: dict[str, Json]) -> T:
     """Build a row from its JSON form, by the names of its columns; columns this version doesn't know are left out."""
-    return kind(**{field.name: _column(field.name, row.get(field.name)) for field in fields(kind)})  # type: ignore[arg-type]
+    return kind(*[_column(name, row.get(name)) for name in _field_names(kind)])  # type: ignore[arg-type] # a class can be hashed
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _column(name: str, value: Json) -> Any:

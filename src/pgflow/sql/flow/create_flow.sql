@@ -34,6 +34,11 @@ begin
 
   if not exists (select from pgmq.list_queues() q where q.queue_name = create_flow.flow_slug) then
     perform pgmq.create(create_flow.flow_slug);
+    -- Every update of a message makes a dead entry in the index by visibility, where reading begins; what has been
+    -- archived must go soon, however many messages wait for later.
+    execute format(
+      'alter table pgmq.%I set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)',
+      pgmq.format_table_name(create_flow.flow_slug, 'q'));
   end if;
 
   select f.* into v_flow from pgflow.flows f where f.flow_slug = create_flow.flow_slug;
