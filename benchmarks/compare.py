@@ -11,7 +11,7 @@ import platform
 import signal
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from bench.plot import draw
 from bench.publish import publish
 from bench.report import report
 from bench.results import Results
-from bench.runner import Runner
+from bench.runner import Record, Runner
 from bench.servers import Postgres, installed, postgres, redis
 from bench.workloads import FULL, QUICK, TITLES, Sizes, with_repetitions
 
@@ -38,30 +38,43 @@ def main() -> None:
     if options.server and options.server not in servers:
         sys.exit(f"no server {options.server!r}; there are: {', '.join(servers) or 'none'}")
     with postgres(servers[options.server or next(iter(servers))]) as server, redis() as redis_url:
-        results = _measure(options, sizes, server, redis_url)
-    results.write(options.folder / "results.json")
-    (options.folder / "report.md").write_text(report(results), encoding="utf-8")
+        programs = _programs(options, redis_url)
+        records: list[Record] = []
+        results = _results(options, sizes, server, programs, records)
+        try:
+            _measure(Runner(server, redis_url, programs, sizes, "on", records), options.only)
+        finally:
+            results.write(options.folder / "results.json")
+    text = report(results)
+    (options.folder / "report.md").write_text(text, encoding="utf-8")
     draw(results, options.folder / "performance.svg")
     if options.publish:
         publish(results, ROOT / "docs")
         draw(results, ROOT / "docs" / "performance.svg")
-    print(report(results))
+    print(text)
 
 
-def _measure(options: argparse.Namespace, sizes: Sizes, server: Postgres, redis_url: str | None) -> Results:
+def _measure(runner: Runner, names: list[str]) -> None:
+    """Run all workloads, and some once more without waiting for the disk."""
+    runner.run(names)
+    asynchronous = [name for name in names if name in WITHOUT_DURABILITY]
+    once = replace(runner.sizes, repetitions=1)
+    replace(runner, durability="off", sizes=once).run(asynchronous)
+
+
+def _programs(options: argparse.Namespace, redis_url: str | None) -> list[Program]:
     environments = Environments(options.folder)
     log = options.folder / "log.txt"
     log.unlink(missing_ok=True)
     names = [name for name in options.peers if redis_url or not PEERS[name].uses_redis]
     for missing in set(options.peers) - set(names):
         print(f"{missing} is left out: install Redis to measure it", file=sys.stderr)
-    programs = [Program(PEERS[name], environments, log) for name in names]
-    asynchronous = [name for name in options.only if name in WITHOUT_DURABILITY]
-    records = []
-    for durability, only in (("on", options.only), ("off", asynchronous)):
-        runner = Runner(server, redis_url, programs, sizes, durability)
-        runner.run(only)
-        records += runner.records
+    return [Program(PEERS[name], environments, log) for name in names]
+
+
+def _results(
+    options: argparse.Namespace, sizes: Sizes, server: Postgres, programs: list[Program], records: list[Record]
+) -> Results:
     return Results(
         {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",

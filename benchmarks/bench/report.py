@@ -19,7 +19,7 @@ def report(results: Results) -> str:
 def _sections(results: Results) -> Iterator[str]:
     yield _conditions(results)
     yield "## What was to be reached\n\n" + _ratios(results)
-    for durability, title in (("on", "Default durability"), ("off", "With `synchronous_commit = off`")):
+    for durability, title in (("on", "Default durability"), ("off", "With `synchronous_commit = off`, once")):
         if any(record["durability"] == durability for record in results.document["records"]):
             yield f"## {title}\n\n" + _throughput(results, durability)
             if any(results.records("D", name, durability) for name in results.peers):
@@ -39,8 +39,8 @@ def _conditions(results: Results) -> str:
         f"Measured {document['date']} on {machine['processors']} processors ({machine['model']}), "
         f"{machine['memory_gigabytes']:.0f} GB of memory, {machine['system']}, Python {machine['python']}. "
         f"PostgreSQL {server['version']} on a fresh cluster with default durability and {settings}; server and workers "
-        f"share the machine. {results.sizes['repetitions']} repetitions in which the peers take turns; figures are the "
-        "median, with the smallest and largest in parentheses.",
+        f"share the machine. Peers take turns, {results.sizes['repetitions']} times; figures are the median, with the "
+        "smallest and largest in parentheses. ✂ is not finished in the time given.",
     ]
     if document.get("quick"):
         lines.insert(0, "**A quick run with small sizes, to try the programs: the figures mean nothing.**")
@@ -134,9 +134,9 @@ def _strain(results: Results) -> str:
         "E delayed": f"with {sizes['delayed_messages']:,} delayed messages waiting",
         "G": f"after {sizes['pinned_seconds']:g} s of work beside an open transaction",
     }
-    return _table(
-        ["pgflow", "drain, jobs/s"], [[text, _rate_cell(results, name, OURS)] for name, text in labels.items()]
-    )
+    names = [name for name in results.peers if name == OURS or results.records("G", name)]
+    rows = [[text, *(_rate_cell(results, workload, name) for name in names)] for workload, text in labels.items()]
+    return _table(["drain, jobs/s", *names], rows)
 
 
 def _costs(results: Results) -> str:

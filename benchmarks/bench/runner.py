@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import psycopg
 
 from bench.environments import Program
 from bench.history import add_finished, delay_all
@@ -21,6 +23,7 @@ from bench.workloads import OURS, Sizes
 
 Record = dict[str, Any]
 
+_FAILURES = (RuntimeError, psycopg.Error, subprocess.SubprocessError)
 _SETTLE_SECONDS = 5
 _PGBENCH_SECONDS = 5
 
@@ -34,7 +37,7 @@ class Runner:
     programs: Sequence[Program]
     sizes: Sizes
     durability: str
-    records: list[Record] = field(default_factory=list)
+    records: list[Record]
 
     def run(self, names: Sequence[str]) -> None:
         """Run the workloads of these names, in the order of :data:`bench.workloads.TITLES`."""
@@ -54,23 +57,26 @@ class Runner:
         }
         for name, method in methods.items():
             if name in names:
-                method()
+                try:
+                    method()
+                except _FAILURES as error:
+                    self._add(name, "all", 0, {"error": str(error)})
 
     def _jobs(self) -> None:
-        for repetition, program in self._turns():
+        for repetition, program in self._turns("A", self.programs):
             self._drained("A", program, repetition, "jobs", self.sizes.jobs)
 
     def _chains(self) -> None:
-        for repetition, program in self._turns("chains"):
+        for repetition, program in self._turns("B", self._able("chains")):
             self._drained("B", program, repetition, "chains", self.sizes.chains)
 
     def _maps(self) -> None:
         for size in self.sizes.maps:
-            for repetition, program in self._turns("map"):
+            for repetition, program in self._turns(f"C {size}", self._able("map")):
                 self._drained(f"C {size}", program, repetition, "map", size)
 
     def _latency(self) -> None:
-        for _, program in self._turns(once=True):
+        for program in self.programs:
             with self._database(program) as url:
                 options = {"samples": self.sizes.latency_samples, "limit": self.sizes.limit_seconds}
                 self._record("D", program, 1, partial(program.run, "latency", url=url, **options))
@@ -90,12 +96,12 @@ class Runner:
 
     def _processes(self) -> None:
         for count in self.sizes.processes:
-            for repetition, program in self._turns():
+            for repetition, program in self._turns(f"F {count}", self._contenders()):
                 self._drained(f"F {count}", program, repetition, "jobs", self.sizes.jobs, processes=count)
 
     def _pinned_horizon(self) -> None:
         """Measure after some work beside an open transaction, whose snapshot keeps dead rows from being removed."""
-        for program in self._ours():
+        for program in self._contenders():
             with self._database(program) as url, self.server.superuser(self._name(program)) as connection:
                 connection.execute("begin isolation level repeatable read")
                 connection.execute("select pg_current_xact_id()")
@@ -107,12 +113,11 @@ class Runner:
 
     def _costs(self) -> None:
         """Count what the server does for a job, in a drain of its own: counting takes time."""
-        for _, program in self._turns(once=True):
-            if not program.peer.uses_redis:
-                with self._database(program) as url:
-                    if self.server.counts_statements:
-                        self.server.set_parameter(self._name(program), "pg_stat_statements.track", "top")
-                    self._record("costs", program, 1, partial(self._costed, program, url))
+        for program in self._in_database():
+            with self._database(program) as url:
+                if self.server.counts_statements:
+                    self.server.set_parameter(self._name(program), "pg_stat_statements.track", "top")
+                self._record("costs", program, 1, partial(self._costed, program, url))
 
     def _costed(self, program: Program, url: str) -> Record:
         jobs = self.sizes.costed_jobs
@@ -130,11 +135,9 @@ class Runner:
 
     def _idle(self) -> None:
         """Watch all idle workers at the same time, each in its database."""
-        threads = [
-            threading.Thread(target=self._idle_one, args=(program,))
-            for program in self.programs
-            if not program.peer.uses_redis and self.server.counts_statements
-        ]
+        if not self.server.counts_statements:
+            return
+        threads = [threading.Thread(target=self._idle_one, args=(program,)) for program in self._in_database()]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -196,7 +199,7 @@ class Runner:
     def _record(self, workload: str, program: Program, repetition: int, measure: Callable[[], Record]) -> None:
         try:
             values = measure()
-        except (RuntimeError, subprocess.SubprocessError) as error:
+        except _FAILURES as error:
             values = {"error": str(error)}
         self._add(workload, program.peer.name, repetition, values)
 
@@ -207,21 +210,43 @@ class Runner:
         shown = {name: value for name, value in shown.items() if not isinstance(value, list)}
         print(f"{self.durability:3} {workload:16} {peer:13} {repetition} {shown}", file=sys.stderr, flush=True)
 
-    def _turns(self, kind: str = "jobs", *, once: bool = False) -> Iterator[tuple[int, Program]]:
-        """Give all peers in turn, again and again, each time beginning with another one."""
-        able = [program for program in self.programs if kind in program.kinds]
-        for repetition in range(1 if once else self.sizes.repetitions):
-            first = repetition % len(able) if able else 0
-            for program in able[first:] + able[:first]:
-                yield repetition + 1, program
+    def _turns(self, workload: str, programs: Sequence[Program]) -> Iterator[tuple[int, Program]]:
+        """Give peers in turn, each time beginning with another one; who didn't finish isn't asked again."""
+        for repetition in range(self.sizes.repetitions):
+            first = repetition % len(programs) if programs else 0
+            for program in [*programs[first:], *programs[:first]]:
+                if not self._gave_up(workload, program):
+                    yield repetition + 1, program
+
+    def _gave_up(self, workload: str, program: Program) -> bool:
+        key = (workload, program.peer.name, self.durability)
+        return any(
+            (record["workload"], record["peer"], record["durability"]) == key and record.get("finished") is False
+            for record in self.records
+        )
+
+    def _able(self, kind: str) -> list[Program]:
+        return [program for program in self.programs if kind in program.kinds]
+
+    def _in_database(self) -> list[Program]:
+        return [program for program in self.programs if not program.peer.uses_redis]
 
     def _ours(self) -> list[Program]:
         return [program for program in self.programs if program.peer.name == OURS]
 
+    def _contenders(self) -> list[Program]:
+        """Return this project and the peer that was the fastest in A, if that was measured."""
+        rates = {
+            record["peer"]: record["handlers_per_second"]
+            for record in self.records
+            if record["workload"] == "A" and record["peer"] != OURS and "error" not in record
+        }
+        fastest = max(rates, key=lambda name: rates[name], default=OURS)
+        return [program for program in self.programs if program.peer.name in (OURS, fastest)]
+
     def _prepare_templates(self) -> None:
-        for program in self.programs:
-            if not program.peer.uses_redis:
-                program.run("prepare", url=self.server.create_database(f"template_{program.peer.name}"))
+        for program in self._in_database():
+            program.run("prepare", url=self.server.create_database(f"template_{program.peer.name}"))
 
     @contextmanager
     def _database(self, program: Program) -> Iterator[str]:
