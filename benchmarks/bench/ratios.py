@@ -56,10 +56,10 @@ def _chains(results: Results) -> Iterator[Ratio]:
 def _maps(results: Results) -> Iterator[Ratio]:
     small, large = (f"C {size}" for size in (min(results.sizes["maps"]), max(results.sizes["maps"])))
     if "reference" in results.peers:
-        theirs = results.spread(large, "reference", "seconds")
-        value = _divided(theirs.median if theirs else None, results.median(large, OURS, "seconds"))
+        theirs = results.spread(large, "reference", "total_seconds")
+        value = _divided(theirs.median if theirs else None, results.median(large, OURS, "total_seconds"))
         yield Ratio(large, "reference", value, 15, is_bound=bool(theirs and theirs.is_bound))
-    growth = _divided(results.median(large, OURS, "seconds"), results.median(small, OURS, "seconds"))
+    growth = _divided(results.median(large, OURS, "total_seconds"), results.median(small, OURS, "total_seconds"))
     yield Ratio(f"time of {large}", f"time of {small}", growth, 11, at_most=True)
 
 

@@ -98,7 +98,7 @@ def _rate_cell(results: Results, workload: str, peer: str, durability: str = "on
 
 
 def _seconds_cell(results: Results, workload: str, peer: str, durability: str) -> str:
-    spread = results.spread(workload, peer, "seconds", durability)
+    spread = results.spread(workload, peer, "total_seconds", durability)
     if spread and spread.is_bound:
         handled = results.median(workload, peer, "handled", durability) or 0
         return f"> {spread.median:.0f} ✂ ({handled:,.0f} done)"

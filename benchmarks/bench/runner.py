@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import threading
@@ -194,7 +195,13 @@ class Runner:
         given = {"processes": 1, "limit": self.sizes.limit_seconds, **options}
         drained = program.run("drain", url=url, kind=kind, count=count, **given)
         per_second = drained["handled"] / drained["seconds"]
-        return {"units": count, "enqueue_seconds": enqueued["seconds"], **drained, "handlers_per_second": per_second}
+        return {
+            "units": count,
+            "enqueue_seconds": enqueued["seconds"],
+            **drained,
+            "total_seconds": enqueued["seconds"] + drained["seconds"],
+            "handlers_per_second": per_second,
+        }
 
     def _record(self, workload: str, program: Program, repetition: int, measure: Callable[[], Record]) -> None:
         try:
@@ -206,9 +213,8 @@ class Runner:
     def _add(self, workload: str, peer: str, repetition: int, values: Record) -> None:
         record = {"workload": workload, "peer": peer, "durability": self.durability, "repetition": repetition, **values}
         self.records.append(record)
-        shown = {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
-        shown = {name: value for name, value in shown.items() if not isinstance(value, list)}
-        print(f"{self.durability:3} {workload:16} {peer:13} {repetition} {shown}", file=sys.stderr, flush=True)
+        shown = ", ".join(f"{name} {_shown(value)}" for name, value in values.items())
+        print(f"{self.durability:3} {workload:16} {peer:13} {repetition}: {shown}", file=sys.stderr, flush=True)
 
     def _turns(self, workload: str, programs: Sequence[Program]) -> Iterator[tuple[int, Program]]:
         """Give peers in turn, each time beginning with another one; who didn't finish isn't asked again."""
@@ -266,3 +272,8 @@ class Runner:
     @staticmethod
     def _name(program: Program) -> str:
         return f"run_{program.peer.name}"
+
+
+def _shown(value: Any) -> Any:
+    middle = statistics.median(value) if isinstance(value, list) and value else value
+    return f"{middle:.4g}" if isinstance(middle, float) else middle
