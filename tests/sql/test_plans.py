@@ -1,7 +1,7 @@
 """What the hot calls touch: never a whole table, and only as many rows and statements as the batch asks for.
 
 Counted by PostgreSQL itself, in one transaction, on tables that are empty, large and unknown to the planner, large and
-analyzed, or large and taken for empty.
+analyzed, large and taken for empty, or hold 200,000 tasks.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TypeAlias
 import pytest
 
 from servers import Server
+from sql.bulk import insert_runs
 from sql.engine import WORKER, Connection, connect, define, register, rows, start
 
 Counts: TypeAlias = Counter[tuple[str, str]]
@@ -30,7 +31,10 @@ GROWING = {"runs", "step_states", "step_tasks", "q_flow", "a_flow"}
 ROWS_PER_ITEM = 20
 
 
-@pytest.fixture(scope="module", params=["empty", "never_analyzed", "analyzed", "analyzed_too_early"])
+STATES = ["empty", "never_analyzed", "analyzed", "analyzed_too_early", "200_000_tasks"]
+
+
+@pytest.fixture(scope="module", params=STATES)
 def filled_url(server: Server, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The superuser's URL of a database with many runs or none; statistics stay as they are here."""
     name = server.create_database(template)
@@ -42,7 +46,11 @@ def filled_url(server: Server, template: str, request: pytest.FixtureRequest) ->
             connection.execute(f"alter table {table} set (autovacuum_enabled = off)")
         if request.param == "analyzed_too_early":
             analyze_before_commit(connection)
-        if request.param != "empty":
+        if request.param == "200_000_tasks":
+            with connect(server.url(name, "postgres"), autocommit=True) as superuser:
+                insert_runs(superuser, 100_000)
+                superuser.execute("vacuum analyze")
+        elif request.param != "empty":
             start_runs(connection, RUNS)
             finish_tasks(connection, ENDED)
         if request.param == "analyzed":
@@ -113,6 +121,46 @@ def fail(connection: Connection, count: int) -> None:
     """)
 
 
+def exchange(connection: Connection, count: int) -> None:
+    """Complete tasks and take as many others, those that this makes ready first."""
+    connection.execute(
+        """
+        select pgflow.exchange_tasks(
+          array_agg(run_id), array_agg(step_slug), array_agg(task_index), array_agg(attempts_count),
+          array_agg('1'::jsonb), array_agg(null::text), array_agg(false), array_agg(null::int),
+          array['flow', 'big'], array[%(worker)s, %(worker)s]::uuid[], count(*)::int)
+        from mine
+    """,
+        {"worker": WORKER},
+    )
+
+
+def release(connection: Connection, count: int) -> None:
+    connection.execute("""
+        select pgflow.release_tasks(
+          array_agg(run_id), array_agg(step_slug), array_agg(task_index), array_agg(attempts_count))
+        from mine
+    """)
+
+
+def extend(connection: Connection, count: int) -> None:
+    connection.execute("""
+        select pgflow.extend_leases(
+          array_agg(run_id), array_agg(step_slug), array_agg(task_index), array_agg(attempts_count))
+        from mine
+    """)
+
+
+def recover(connection: Connection, count: int) -> None:
+    """Put tasks back that have stalled."""
+    recovered = connection.execute("select requeued_count from pgflow.recover_tasks(%s)", (count,)).fetchone()
+    assert recovered == {"requeued_count": count}
+
+
+def prune(connection: Connection, count: int) -> None:
+    connection.execute("select pgflow.prune_data_older_than('1 hour', null, %s)", (count,))
+
+
 def finish_tasks(connection: Connection, count: int) -> None:
     """Start and complete so many tasks."""
     connection.execute(
@@ -130,17 +178,34 @@ CALLS: dict[str, Call] = {
     "fetch_tasks": fetch,
     "complete_tasks": complete,
     "fail_tasks": fail,
+    "exchange_tasks": exchange,
+    "release_tasks": release,
+    "extend_leases": extend,
 }
+
+# They look at all runs that go on, or have ended.
+MAINTENANCE: dict[str, Call] = {"recover_tasks": recover, "prune_data_older_than": prune}
 
 
 def prepare(connection: Connection, call: Call, count: int) -> None:
     """Bring about what a call with a batch of this size needs."""
     if call is not start_runs:
         start_runs(connection, count)
-    if call in (complete, fail):
+    if call not in (start_runs, fetch, prune):
         # Tasks of step b may come first.
         fetch(connection, 4 * count)
         choose(connection, count)
+    if call is recover:
+        backdate(connection)
+
+
+def backdate(connection: Connection) -> None:
+    """Let the chosen tasks be long stalled."""
+    connection.execute("""
+        update pgflow.step_tasks t set queued_at = now() - interval '2 days', started_at = now() - interval '1 day'
+        from mine
+        where t.run_id = mine.run_id and t.step_slug = mine.step_slug and t.task_index = mine.task_index
+    """)
 
 
 # What PostgreSQL counts
@@ -210,6 +275,16 @@ def test_starting_one_run_reads_no_table_from_end_to_end(session: Connection) ->
         start(connection, {})
 
     scanned = {table for (table, kind), scans in cost(session, start_one, 1).items() if kind == "seq_scan" and scans}
+    assert scanned & GROWING == set()
+
+
+@pytest.mark.parametrize("name", MAINTENANCE)
+def test_maintenance_looks_at_runs_one_by_one_and_at_what_belongs_to_them_by_key(
+    session: Connection, name: str
+) -> None:
+    call = MAINTENANCE[name]
+    prepare(session, call, BATCH)
+    scanned = {table for (table, kind), scans in cost(session, call, BATCH).items() if kind == "seq_scan" and scans}
     assert scanned & GROWING == set()
 
 

@@ -12,6 +12,8 @@ create or replace function pgflow._prune(
 )
 language plpgsql
 set search_path to pg_catalog, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
 as $$
 declare
   v_run_ids uuid[];

@@ -29,7 +29,9 @@ comment on column pgflow.runs.output is 'Once completed: an object with the outp
 comment on column pgflow.runs.remaining_steps is 'Steps neither completed nor skipped.';
 
 -- Recovery looks at runs that go on, however many have ended; listings read the newest of each flow and status.
-create index if not exists runs_by_flow on pgflow.runs (flow_slug, status, started_at, run_id);
+-- The condition always holds, but a search by the id of a run doesn't imply it: while the table is taken for empty, the
+-- check of a reference to a run would otherwise read this index from end to end.
+create index if not exists runs_by_flow on pgflow.runs (flow_slug, status, started_at, run_id) where flow_slug is not null;
 
 create table if not exists pgflow.step_states (
   flow_slug text not null,

@@ -19,18 +19,27 @@ declare
   v_given_up_message_ids bigint[];
 begin
   with stalled as (
-    select t.run_id, t.step_slug, t.task_index
-    from pgflow.runs r
-    join pgflow.flows f on f.flow_slug = r.flow_slug
-    join pgflow.step_tasks t on t.run_id = r.run_id
-    join pgflow.steps s on s.flow_slug = t.flow_slug and s.step_slug = t.step_slug
-    where r.status = 'started'
-      and t.status = 'started'
-      and t.permanently_stalled_at is null
-      and t.started_at < pgflow._now() - make_interval(secs => coalesce(s.opt_timeout, f.opt_timeout)) - p_buffer
-    order by t.run_id, t.step_slug, t.task_index
+    select task.row_id
+    from pgflow.flows f
+    cross join lateral (
+      select r.run_id from pgflow.runs r where r.flow_slug = f.flow_slug and r.status = 'started' offset 0
+    ) as going_on
+    cross join lateral (
+      select t.ctid as row_id
+      from pgflow.step_tasks t
+      where t.run_id = going_on.run_id
+        and t.status = 'started'
+        and t.permanently_stalled_at is null
+        and t.started_at < pgflow._now() - p_buffer - make_interval(secs => (
+          select coalesce(s.opt_timeout, f.opt_timeout)
+          from pgflow.steps s
+          where s.flow_slug = t.flow_slug and s.step_slug = t.step_slug
+        ))
+      order by t.step_slug, t.task_index
+      offset 0
+      for no key update skip locked
+    ) as task
     limit p_limit
-    for no key update of t skip locked
   ), changed as (
     update pgflow.step_tasks t
     set status = case when t.requeued_count < 3 then 'queued' else t.status end,
@@ -40,7 +49,7 @@ begin
         permanently_stalled_at = case when t.requeued_count < 3 then null else pgflow._now() end,
         requeued_count = t.requeued_count + case when t.requeued_count < 3 then 1 else 0 end
     from stalled
-    where t.run_id = stalled.run_id and t.step_slug = stalled.step_slug and t.task_index = stalled.task_index
+    where t.ctid = stalled.row_id
     returning t.flow_slug, t.message_id, t.status
   )
   select

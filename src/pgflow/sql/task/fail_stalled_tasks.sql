@@ -2,6 +2,8 @@ create or replace function pgflow.fail_stalled_tasks()
 returns int
 language plpgsql security definer
 set search_path to pg_catalog, pg_temp
+set plan_cache_mode to force_generic_plan
+set enable_seqscan to off
 as $$
 declare
   v_tasks record;
@@ -11,9 +13,15 @@ begin
     array_agg(t.task_index) as task_indexes, array_agg(t.attempts_count) as attempts
   into v_tasks
   from pgflow.flows f
-  join pgflow.runs r on r.flow_slug = f.flow_slug
-  join pgflow.step_tasks t on t.run_id = r.run_id
-  where r.status = 'started' and t.status = 'started' and t.permanently_stalled_at is not null;
+  cross join lateral (
+    select run.run_id from pgflow.runs run where run.flow_slug = f.flow_slug and run.status = 'started' offset 0
+  ) as r
+  cross join lateral (
+    select task.*
+    from pgflow.step_tasks task
+    where task.run_id = r.run_id and task.status = 'started' and task.permanently_stalled_at is not null
+    offset 0
+  ) as t;
 
   if v_tasks.run_ids is null then
     return 0;
