@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from client.callers import CALLERS, Caller, sqlalchemy_url, use_django
 from client.flows import greeting
-from pgflow import NotInstalled, PgFlow, SchemaError, UnusableConnection, sync
+from pgflow import NotInstalled, PgFlow, RunNotFound, SchemaError, UnusableConnection, WaitTimeout, sync
 from servers import Server
 
 VALUE = {"name": "Ada", "ü": [1, None]}
@@ -299,3 +299,13 @@ async def test_many_callers_start_at_once(asynchronous: Any, shared_url: str) ->
     await asyncio.gather(*(start(number) for number in range(200)))
     await pool.close()
     assert count_runs(shared_url) == 200
+
+
+async def test_waiting_for_a_run_before_the_commit_finds_no_run(asynchronous: Any, shared_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(shared_url) as conn:
+        run = await asynchronous.start_flow(greeting, 1, conn=conn)
+        with pytest.raises(RunNotFound):
+            await run.wait(5)
+        await conn.commit()
+        with pytest.raises(WaitTimeout):
+            await run.wait(0)
