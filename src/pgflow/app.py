@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from typing import Any, Unpack
 
 from psycopg import Error as DriverError
@@ -33,7 +34,8 @@ class PgFlow(Client):
             run = await app.start_flow(analyze_website, {"url": "https://example.com"})
 
     `url` is a libpq URL; None means PGFLOW_DATABASE_URL, or the embedded server. `flows` and `jobs` are those that
-    workers work unless they are given others; jobs can then be enqueued by themselves. The rest is as in a client.
+    workers work unless they are given others; jobs can then be enqueued by themselves. `executors` are what
+    their steps may name in `executor=`. The rest is as in a client.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class PgFlow(Client):
         pool_size: int = 2,
         listen: bool = True,
         listen_url: str | None = None,
+        executors: Mapping[str, Executor] | None = None,
     ) -> None:
         super().__init__(url, pool_size=pool_size, listen=listen, listen_url=listen_url)
         self.flows = with_jobs(self, flows, jobs)
         self._workers: list[Worker] = []
+        self.executors = dict(executors or {})
 
     async def close(self) -> None:
         """Stop the workers that were started here, with 30 seconds for their handlers, and close all connections."""
@@ -59,6 +63,7 @@ class PgFlow(Client):
 
     def worker(self, *flows: Flow | str, **options: Unpack[WorkerOptions]) -> Worker:
         """Return a worker, not started, of these flows (default: all of the application)."""
+        options.setdefault("executors", self.executors)
         return Worker(self, self._resolved(flows), **options)
 
     async def start_worker(self, *flows: Flow | str, **options: Unpack[WorkerOptions]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias, get_args, get_type_hints
 
@@ -42,8 +44,30 @@ def handler_problems(handler: object) -> list[str]:
 
 
 def is_importable(handler: Handler) -> bool:
-    """Whether another process can import the handler: it is no lambda and not defined inside a function."""
-    return "<" not in getattr(_function(handler), "__qualname__", "")
+    """Whether another process may be able to import the handler: a function that isn't defined inside another one."""
+    return "<" not in getattr(handler, "__qualname__", "<")
+
+
+def import_path(handler: Handler) -> str:
+    """Return where another process finds a handler: `module:name`."""
+    return f"{handler.__module__}:{handler.__qualname__}"
+
+
+def import_problem(handler: Handler) -> str | None:
+    """Return why another process can't import the handler, or None if it can. Modules must have been imported."""
+    module = sys.modules.get(handler.__module__)
+    found: object = module
+    for name in handler.__qualname__.split("."):
+        found = getattr(found, name, None)
+    if found is not handler:
+        return f"{import_path(handler)} is something else; give the function a name of its own in its module"
+    if handler.__module__ == "__main__" and not _has_source(module):
+        return "other processes can't import what was typed in or piped; put the handler into a file"
+    return None
+
+
+def _has_source(module: object) -> bool:
+    return getattr(module, "__spec__", None) is not None or Path(getattr(module, "__file__", None) or "/").is_file()
 
 
 def parameters_of(handler: Handler) -> list[inspect.Parameter]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
+from concurrent.futures import Executor
 from functools import partial
 from typing import Any, TypeVar, Unpack
 
@@ -34,10 +35,14 @@ class PgFlow(Client):
         pool_size: int = 2,
         listen: bool = True,
         listen_url: str | None = None,
+        executors: Mapping[str, Executor] | None = None,
     ) -> None:
         super().__init__(url, pool_size=pool_size, listen=listen, listen_url=listen_url)
+        self.executors = dict(executors or {})
         self.flows = with_jobs(self, flows, jobs)
-        self._make_twin = partial(app.PgFlow, url, flows=self.flows, listen=listen, listen_url=listen_url)
+        self._make_twin = partial(
+            app.PgFlow, url, flows=self.flows, listen=listen, listen_url=listen_url, executors=executors
+        )
         self._background: _Background | None = None
         self._starting = threading.Lock()
 

@@ -125,4 +125,4 @@ def make_context(read: Any) -> Context:
     import uuid
 
     task = StartedTask("flow", uuid.uuid4(), "step", 0, {}, None, 1, 1, 3, 60)
-    return Context(task, PgFlow(), read_flow_input=read, stopping=asyncio.Event())
+    return Context(task, deadline=datetime.now(UTC), is_stopping=bool, client=PgFlow(), read_flow_input=read)

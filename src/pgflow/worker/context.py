@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, MutableMapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 from pgflow._async.client import Client
+from pgflow.errors import PgFlowError
 from pgflow.logs import task_name
 from pgflow.types import Json, StartedTask
 
@@ -26,10 +27,11 @@ class Context:
     def __init__(
         self,
         task: StartedTask,
-        client: Client,
         *,
-        read_flow_input: Callable[[StartedTask], Coroutine[Any, Any, Json]],
-        stopping: asyncio.Event,
+        deadline: datetime,
+        is_stopping: Callable[[], bool],
+        client: Client | None = None,
+        read_flow_input: Callable[[StartedTask], Coroutine[Any, Any, Json]] | None = None,
     ) -> None:
         self.run_id: UUID = task.run_id
         self.flow_slug: str = task.flow_slug
@@ -37,20 +39,27 @@ class Context:
         self.task_index: int = task.task_index
         self.attempt: int = task.attempt
         self.max_attempts: int = task.max_attempts
-        self.deadline: datetime = datetime.now(UTC) + timedelta(seconds=task.timeout)
-        self.client: Client = client
+        self.deadline: datetime = deadline
         self.logger: logging.LoggerAdapter[logging.Logger] = TaskLogger(task)
         self._task = task
+        self._is_stopping = is_stopping
         self._ended = False
+        self._client = client
         self._read_flow_input = read_flow_input
         self._flow_input: tuple[Json] | None = None
         self._reading = asyncio.Lock()
-        self._stopping = stopping
+
+    @property
+    def client(self) -> Client:
+        """The worker's client. Raises :class:`PgFlowError` where the handler runs in another process."""
+        if self._client is None:
+            raise _not_here("client")
+        return self._client
 
     @property
     def shutting_down(self) -> bool:
         """Whether the worker is waiting for its tasks to end; a long handler can stop early by raising."""
-        return self._stopping.is_set()
+        return self._is_stopping()
 
     @property
     def is_last_attempt(self) -> bool:
@@ -70,11 +79,20 @@ class Context:
         self._ended = True
 
     async def flow_input(self) -> Json:
-        """Return the input of the run, read on first use. A `def` handler declares a parameter `flow_input` instead."""
+        """Return the input of the run, read on first use. A `def` handler declares a parameter `flow_input` instead.
+
+        Raises :class:`PgFlowError` where the handler runs in another process.
+        """
+        if self._read_flow_input is None:
+            raise _not_here("flow_input()")
         async with self._reading:
             if self._flow_input is None:
                 self._flow_input = (await self._read_flow_input(self._task),)
         return self._flow_input[0]
+
+
+def _not_here(name: str) -> PgFlowError:
+    return PgFlowError(f"ctx.{name} works in the worker's own process; run the step without executor=…")
 
 
 class TaskLogger(logging.LoggerAdapter[logging.Logger]):

@@ -6,19 +6,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from concurrent.futures import Executor as ForeignExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from pgflow import calls, telemetry
 from pgflow._async.client import Client
-from pgflow.errors import ConnectionLost, DefinitionError, StepNotFound
+from pgflow.errors import ConnectionLost, StepNotFound
 from pgflow.flow import Flow, Step
 from pgflow.types import Json, StartedTask, TaskReport
 from pgflow.worker.context import Context
 from pgflow.worker.outcome import Failed, Outcome, Released, failed, report, timed_out
-from pgflow.worker.pools import EventLoopPool, ThreadPool
-from pgflow.worker.work import Work
+from pgflow.worker.places import Places
 
 logger = logging.getLogger("pgflow.worker")
 
@@ -29,8 +30,10 @@ _REFUSAL_SECONDS: Final = 10
 class Executor:
     """Runs the handlers of some flows.
 
-    `stopping` is what handlers see as `ctx.shutting_down`; `worker_ids` are those of the flows, for telemetry. A worker
-    has no more threads than tasks at once, and `abandoned_limit` that were left behind by handlers that took too long.
+    `stopping` is what handlers see as `ctx.shutting_down`; `worker_ids` are those of the flows, for telemetry.
+    `executors` are the user's by name, `processes` is how many there are for `executor="process"`. There are no more
+    threads than tasks at once, and `abandoned_limit` that were left behind by handlers that took too long. Raises
+    DefinitionError for steps that ask for an executor that isn't there, or whose handler others can't import.
     """
 
     def __init__(
@@ -40,28 +43,27 @@ class Executor:
         stopping: asyncio.Event,
         *,
         worker_ids: Mapping[str, UUID] | None = None,
+        executors: Mapping[str, ForeignExecutor] | None = None,
+        processes: int = 10,
         abandoned_limit: int = ABANDONED_LIMIT,
     ) -> None:
-        for flow in flows.values():
-            _check_executors(flow)
         self._flows = flows
         self._client = client
         self._stopping = stopping
         self._worker_ids = worker_ids or {}
         self._abandoned_limit = abandoned_limit
         self._was_healthy = True
-        self._loop_pool = EventLoopPool()
-        self._threads = ThreadPool()
+        self._places = Places(flows.values(), executors, processes=processes)
 
     @property
     def abandoned_threads(self) -> int:
         """Number of threads whose handler took too long, or whose task was taken away, and that haven't ended."""
-        return self._threads.abandoned
+        return self._places.abandoned_threads
 
     @property
     def abandoned_coroutines(self) -> int:
         """Number of `async def` handlers that were cancelled more than five seconds ago and haven't ended."""
-        return self._loop_pool.abandoned
+        return self._places.abandoned_coroutines
 
     @property
     def is_healthy(self) -> bool:
@@ -76,9 +78,13 @@ class Executor:
             outcome = self._with_retry_delay(task, outcome)
         return report(task, outcome)
 
+    def announce_stop(self) -> None:
+        """Let handlers in processes see that the worker stops; those inside this process see `stopping`."""
+        self._places.announce_stop()
+
     def close(self) -> None:
-        """Let the threads end that have nothing to do."""
-        self._threads.close()
+        """End all processes, and the threads that have nothing to do. The user's executors stay open."""
+        self._places.close()
 
     async def _outcome(self, task: StartedTask) -> Outcome:
         try:
@@ -109,12 +115,15 @@ class Executor:
     async def _call(self, step: Step, task: StartedTask, flow_input: Json) -> Outcome:
         if not self._has_places():
             return Released(_REFUSAL_SECONDS)
-        context = Context(task, self._client, read_flow_input=self._flow_input, stopping=self._stopping)
-        work = Work(step.binding, task.input, flow_input, context)
+        context = Context(
+            task,
+            deadline=datetime.now(UTC) + timedelta(seconds=task.timeout),
+            is_stopping=self._stopping.is_set,
+            client=self._client,
+            read_flow_input=self._flow_input,
+        )
         try:
-            if step.is_async:
-                return await self._loop_pool.call(work.perform_async(), f"handler of {_name(task)}")
-            return await self._threads.call(work.perform)
+            return await self._places.call(step, task, flow_input, context)
         finally:
             context.end()
 
@@ -144,20 +153,6 @@ class Executor:
 
     async def _flow_input(self, task: StartedTask) -> Json:
         return await self._client.database.run(calls.get_run_input(task.run_id))
-
-
-def _check_executors(flow: Flow) -> None:
-    problems = [
-        f"step {slug!r} of flow {flow.slug!r} asks for executor {step.executor!r}; this worker offers 'thread'"
-        for slug, step in flow.steps.items()
-        if step.executor != "thread"
-    ]
-    if problems:
-        raise DefinitionError(problems)
-
-
-def _name(task: StartedTask) -> str:
-    return f"{task.flow_slug}.{task.step_slug}[{task.task_index}]"
 
 
 def _note(error: TimeoutError) -> str | None:

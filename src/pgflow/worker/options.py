@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import Executor
 from datetime import timedelta
 from typing import TypedDict
 
@@ -17,3 +19,5 @@ class WorkerOptions(TypedDict, total=False):
     recovery_interval: float
     retention: timedelta | None
     name: str | None
+    executors: Mapping[str, Executor] | None
+    processes: int | None

@@ -17,7 +17,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor as ForeignExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,9 @@ class Worker:
     `poll_interval` bounds the pause between two looks at an empty queue while the client can't listen for
     notifications. Every `heartbeat_interval` seconds, at most 20, it says that it is alive and learns whether it is
     asked to leave; every `recovery_interval` seconds it puts stalled tasks back, unless another worker is at it. With
-    `retention`, which needs the rights of the owner, it deletes runs of its flows that ended longer ago. The client is
-    the caller's to close.
+    `retention`, which needs the rights of the owner, it deletes runs of its flows that ended longer ago. `executors`
+    are what steps may name in `executor=`; `processes` bounds those for `executor="process"` (default: `concurrency`).
+    Client and executors are the caller's to close.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Worker:
         recovery_interval: float = LONGEST_INTERVAL,
         retention: timedelta | None = None,
         name: str | None = None,
+        executors: Mapping[str, ForeignExecutor] | None = None,
+        processes: int | None = None,
     ) -> None:
         self.state = WorkerState.CREATED
         self.stop_reason: str | None = None
@@ -80,7 +84,14 @@ class Worker:
         self._leaving = asyncio.Event()
         self._stopping = asyncio.Event()
         self._abandoning = asyncio.Event()
-        self._executor = Executor(self._flows, client, self._leaving, worker_ids=self._worker_ids)
+        self._executor = Executor(
+            self._flows,
+            client,
+            self._leaving,
+            worker_ids=self._worker_ids,
+            executors=executors,
+            processes=concurrency if processes is None else processes,
+        )
         self._exchange = ExchangeLoop(
             client.database,
             self._worker_ids,
@@ -249,6 +260,7 @@ class Worker:
             logger.info("worker stops, %d tasks to finish (%s)", self._exchange.unfinished, reason)
             self._heartbeat.leave()
         self._leaving.set()
+        self._executor.announce_stop()
         self._enter(state)
         self._exchange.stop_fetching()
 

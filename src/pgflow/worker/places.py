@@ -1,0 +1,110 @@
+"""Where handlers run: on the event loop, in threads, in processes, or in executors that the user brings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor as ForeignExecutor
+from typing import Final
+
+from pgflow.errors import DefinitionError
+from pgflow.flow import Flow, Step
+from pgflow.handlers import import_problem, is_importable
+from pgflow.types import Json, StartedTask
+from pgflow.worker import remote
+from pgflow.worker.context import Context
+from pgflow.worker.outcome import Outcome
+from pgflow.worker.pools import EventLoopPool, ThreadPool
+from pgflow.worker.processes import ProcessPool
+from pgflow.worker.work import Work
+
+_OWN: Final = ("thread", "process")
+
+
+class Places:
+    """Calls handlers where their steps say. `executors` are the user's by name, `processes` bounds the process pool.
+
+    Raises :class:`DefinitionError`, listing all steps that ask for what isn't there, and handlers that other processes
+    can't import.
+    """
+
+    def __init__(
+        self, flows: Iterable[Flow], executors: Mapping[str, ForeignExecutor] | None = None, *, processes: int
+    ) -> None:
+        self._executors = dict(executors or {})
+        found = [*_executor_problems(self._executors), *_step_problems(flows, [*_OWN, *self._executors])]
+        if found:
+            raise DefinitionError(found)
+        self._event_loop = EventLoopPool()
+        self._threads = ThreadPool()
+        self._processes = ProcessPool(self._threads, processes)
+
+    @property
+    def abandoned_threads(self) -> int:
+        """Number of threads whose handler took too long, or whose task was taken away, and that haven't ended."""
+        return self._threads.abandoned
+
+    @property
+    def abandoned_coroutines(self) -> int:
+        """Number of `async def` handlers that were cancelled more than five seconds ago and haven't ended."""
+        return self._event_loop.abandoned
+
+    async def call(self, step: Step, task: StartedTask, flow_input: Json, context: Context) -> Outcome:
+        """Call the handler of a step. What cancelling does to it depends on the place."""
+        work = Work(step.binding, task.input, flow_input, context)
+        match step.executor:
+            case "thread" if step.is_async:
+                return await self._event_loop.call(work.perform_async(), f"handler of {task.step_slug}")
+            case "thread":
+                return await self._threads.call(work.perform)
+            case "process":
+                request = remote.request(step, task, flow_input, context.deadline, with_main=True)
+                return remote.outcome(await self._processes.call(request))
+            case name:
+                request = remote.request(step, task, flow_input, context.deadline, with_main=False)
+                return remote.outcome(await _call_foreign(self._executors[name], name, request))
+
+    def announce_stop(self) -> None:
+        """Let handlers in processes see that the worker stops."""
+        self._processes.announce_stop()
+
+    def close(self) -> None:
+        """End all processes, and the threads that have nothing to do. The user's executors are the user's to close."""
+        self._processes.close()
+        self._threads.close()
+
+
+async def _call_foreign(executor: ForeignExecutor, name: str, request: bytes) -> bytes:
+    """Submit a request and wait for its answer. Cancelling cancels the future, and the answer is ignored."""
+    future = asyncio.wrap_future(executor.submit(remote.run, request))
+    try:
+        return await future
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise
+        raise RuntimeError(f"executor {name!r} has cancelled the task") from None
+
+
+def _executor_problems(executors: Mapping[str, ForeignExecutor]) -> Iterable[str]:
+    for name, executor in executors.items():
+        if name in _OWN or not isinstance(name, str):
+            yield f"an executor can't be called {name!r}"
+        if not callable(getattr(executor, "submit", None)):
+            yield f"executor {name!r} must be a concurrent.futures.Executor, not {executor!r}"
+
+
+def _step_problems(flows: Iterable[Flow], offered: list[str]) -> Iterable[str]:
+    for flow in flows:
+        for slug, step in flow.steps.items():
+            place = f"step {slug!r} of flow {flow.slug!r}"
+            if step.executor not in offered:
+                yield f"{place} asks for executor {step.executor!r}; this worker offers {', '.join(map(repr, offered))}"
+            elif step.executor != "thread" and (problem := _import_problem(step)):
+                yield f"{place}: {problem}"
+
+
+def _import_problem(step: Step) -> str | None:
+    if not is_importable(step.handler):
+        return f"executor={step.executor!r} needs a function at the top level of a module"
+    return import_problem(step.handler)
