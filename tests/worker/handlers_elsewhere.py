@@ -163,3 +163,10 @@ def burn(rounds: int) -> list[int]:
 
 def joined(first: int, flow_input: int) -> list[int]:
     return [first, flow_input]
+
+
+def sleeps(seconds: float | None) -> None:
+    """Sleep in pieces, so that a process that is asked to end can."""
+    until = time.monotonic() + (seconds or 0.2)
+    while time.monotonic() < until:
+        time.sleep(0.05)

@@ -17,11 +17,11 @@ from typing import Any
 import psutil
 import pytest
 
-from pgflow import DefinitionError, Flow, PgFlow
+from pgflow import DefinitionError, Flow
 from pgflow.types import TaskReport
 from pgflow.worker.executor import Executor
 from worker import handlers_elsewhere as elsewhere
-from worker.running import eventually, working
+from worker.running import eventually
 from worker.test_outcomes import RUN_ID, executor_of, task_of
 
 

@@ -12,7 +12,7 @@ import queue
 import signal
 import sys
 import threading
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 from pydantic_core import from_json, to_json
 
@@ -27,7 +27,7 @@ _LENGTH_BYTES: Final = 4
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
+def read_frame(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
     """Return kind and content of the next frame; None at the end of the stream."""
     head = stream.read(_LENGTH_BYTES + 1)
     if len(head) <= _LENGTH_BYTES:
@@ -37,7 +37,7 @@ def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
     return (head[_LENGTH_BYTES:], content) if len(content) == length else None
 
 
-def write_frame(stream: BinaryIO, kind: bytes, content: bytes) -> None:
+def write_frame(stream: IO[bytes], kind: bytes, content: bytes) -> None:
     """Write a frame."""
     stream.write(len(content).to_bytes(_LENGTH_BYTES) + kind + content)
     stream.flush()
@@ -74,7 +74,7 @@ def handle_record(content: bytes) -> None:
         logger.handle(record)
 
 
-def _take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
+def _take_over_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
     """Keep the pipes for frames alone: what handlers print goes to standard error, and they have nothing to read."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -83,13 +83,13 @@ def _take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, answers
 
 
-def _read(requests: BinaryIO, pending: queue.SimpleQueue[bytes]) -> None:
+def _read(requests: IO[bytes], pending: queue.SimpleQueue[bytes]) -> None:
     while frame := read_frame(requests):
         pending.put(frame[1])
     os._exit(0)
 
 
-def _forward_logs(answers: BinaryIO, writing: threading.Lock) -> None:
+def _forward_logs(answers: IO[bytes], writing: threading.Lock) -> None:
     for name, level in from_json(sys.argv[1]).items():
         logging.getLogger(name).setLevel(level)
     logging.root.addHandler(_Forwarding(answers, writing))
@@ -98,7 +98,7 @@ def _forward_logs(answers: BinaryIO, writing: threading.Lock) -> None:
 class _Forwarding(logging.Handler):
     """Sends records to the worker."""
 
-    def __init__(self, answers: BinaryIO, writing: threading.Lock) -> None:
+    def __init__(self, answers: IO[bytes], writing: threading.Lock) -> None:
         super().__init__()
         self._answers = answers
         self._writing = writing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor as ForeignExecutor
 from typing import Final
@@ -13,6 +12,7 @@ from pgflow.handlers import import_problem, is_importable
 from pgflow.types import Json, StartedTask
 from pgflow.worker import remote
 from pgflow.worker.context import Context
+from pgflow.worker.foreign import call_foreign
 from pgflow.worker.outcome import Outcome
 from pgflow.worker.pools import EventLoopPool, ThreadPool
 from pgflow.worker.processes import ProcessPool
@@ -62,7 +62,7 @@ class Places:
                 return remote.outcome(await self._processes.call(request))
             case name:
                 request = remote.request(step, task, flow_input, context.deadline, with_main=False)
-                return remote.outcome(await _call_foreign(self._executors[name], name, request))
+                return remote.outcome(await call_foreign(self._executors[name], name, request))
 
     def announce_stop(self) -> None:
         """Let handlers in processes see that the worker stops."""
@@ -72,18 +72,6 @@ class Places:
         """End all processes, and the threads that have nothing to do. The user's executors are the user's to close."""
         self._processes.close()
         self._threads.close()
-
-
-async def _call_foreign(executor: ForeignExecutor, name: str, request: bytes) -> bytes:
-    """Submit a request and wait for its answer. Cancelling cancels the future, and the answer is ignored."""
-    future = asyncio.wrap_future(executor.submit(remote.run, request))
-    try:
-        return await future
-    except asyncio.CancelledError:
-        current = asyncio.current_task()
-        if current is not None and current.cancelling():
-            raise
-        raise RuntimeError(f"executor {name!r} has cancelled the task") from None
 
 
 def _executor_problems(executors: Mapping[str, ForeignExecutor]) -> Iterable[str]:

@@ -161,7 +161,7 @@ class _Child:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    path = json.dumps([entry for entry in sys.path if isinstance(entry, str)])
+    path = json.dumps(sys.path)
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, json.dumps(levels()), path],
         stdin=subprocess.PIPE,
