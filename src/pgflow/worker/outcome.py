@@ -16,7 +16,9 @@ from pgflow.types import StartedTask, TaskReport
 
 _TRACEBACK_LIMIT: Final = 20_000
 _PACKAGE: Final = Path(__file__).parent.parent
-_AROUND_HANDLERS: Final = tuple(str(_PACKAGE / name) for name in ("worker", "binding.py", "serialize.py"))
+_AROUND_HANDLERS: Final = tuple(
+    str(_PACKAGE / name) for name in ("worker", "binding.py", "serialize.py", "validation.py")
+)
 
 
 @dataclass(frozen=True, slots=True)
