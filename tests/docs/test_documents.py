@@ -27,6 +27,7 @@ DOCUMENTS = [
     "docs/telemetry.md",
     "docs/transactions.md",
     "docs/waiting.md",
+    "docs/workers.md",
 ]
 LONGEST_FILE = 400
 

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from conftest import as_superuser
-from pgflow import Flow, PgFlow, WorkerState
+from pgflow import Flow, PgFlow, WorkerState, telemetry
 from pgflow.worker.heartbeat import HeartbeatThread
 from pgflow.worker.worker import Worker
 from worker.running import DEADLINE_SECONDS, QUICK, ended, eventually, query, working
@@ -115,11 +115,18 @@ async def test_all_flows_of_a_process_share_one_statement(app: PgFlow, url: str)
 
 
 async def test_a_deprecated_worker_ends_by_itself_and_says_why(app: PgFlow, url: str) -> None:
-    worker = Worker(app, [idle_flow()], poll_interval=QUICK, heartbeat_interval=INTERVAL)
-    await worker.start()
-    query(url, "update pgflow.workers set deprecated_at = now()")
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        await worker.wait()
+    told: list[tuple[str, object]] = []
+    telemetry.attach("tests", ["worker.start", "worker.stop"], lambda event, _, about: told.append((event, {**about})))
+    worker = Worker(app, [idle_flow()], poll_interval=QUICK, heartbeat_interval=INTERVAL, name="old")
+    try:
+        await worker.start()
+        query(url, "update pgflow.workers set deprecated_at = now()")
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await worker.wait()
+    finally:
+        telemetry.detach("tests")
+    about = {"worker_id": worker._worker_ids["idle"], "worker_name": "old", "flow_slug": "idle"}
+    assert told == [("worker.start", about), ("worker.stop", {**about, "stop_reason": "deprecated"})]
     assert (worker.state, worker.stop_reason) == (WorkerState.STOPPED, "deprecated")
     assert query(url, "select stopped_at is not null as stopped from pgflow.workers") == [{"stopped": True}]
     await worker.stop()
