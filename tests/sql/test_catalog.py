@@ -221,6 +221,11 @@ def test_every_function_pins_a_search_path_in_which_temporary_types_come_last(fu
     assert {f.name for f in functions} - pinned == UNPINNED
 
 
+def test_what_plans_without_sequential_scans_is_not_compiled(functions: list[Function]) -> None:
+    """A scan that can't be avoided counts as so expensive then that compiling the plan seems to be worth a second."""
+    assert [f.name for f in functions if "enable_seqscan=off" in f.settings and "jit=off" not in f.settings] == []
+
+
 def test_functions_of_the_contract_run_with_the_rights_of_their_owner_exactly_where_it_says(
     functions: list[Function],
 ) -> None:

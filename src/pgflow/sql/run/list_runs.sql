@@ -14,6 +14,7 @@ returns setof pgflow.runs
 language sql stable
 set search_path to pg_catalog, pg_temp
 set enable_seqscan to off
+set jit to off
 set enable_bitmapscan to off
 set enable_sort to off
 as $$

@@ -4,6 +4,7 @@ returns double precision
 language plpgsql
 set search_path to pg_catalog, pg_temp
 set enable_seqscan to off
+set jit to off
 set enable_bitmapscan to off
 as $$
 declare

@@ -6,6 +6,7 @@ language plpgsql
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
+set jit to off
 set enable_sort to on
 as $$
 declare

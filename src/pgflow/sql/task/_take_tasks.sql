@@ -6,6 +6,7 @@ returns pgflow.started_task[]
 language plpgsql
 set search_path to pg_catalog, pg_temp
 set enable_seqscan to off
+set jit to off
 set enable_bitmapscan to off
 set enable_sort to off
 as $$

@@ -9,6 +9,7 @@ language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
+set jit to off
 as $$
 declare
   v_lost record;

@@ -11,6 +11,7 @@ language plpgsql security definer
 set search_path to pg_catalog, pg_temp
 set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
+set jit to off
 as $$
 begin
   perform pgflow._lock_runs(p_run_ids);
