@@ -16,7 +16,7 @@ REPLACEMENTS = [
     (re.compile(pattern, re.MULTILINE), replacement)
     for pattern, replacement in [
         (r"await asyncio\.to_thread\((\w+), ", r"\1("),
-        (r"asyncio\.Lock\b", "threading.Lock"),
+        (r"asyncio\.(Lock|Semaphore)\b", r"threading.\1"),
         (r"asyncio\.sleep\b", "time.sleep"),
         (r"^import asyncio\nimport time$", "import time"),
         (r"^import asyncio$", "import threading"),

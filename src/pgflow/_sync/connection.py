@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -22,6 +24,8 @@ from pgflow.listening import RunWatcher
 from pgflow.listening.listener import Listener
 
 T = TypeVar("T")
+
+_LAST_CHANCE_SECONDS = 0.005
 
 
 class Database:
@@ -47,6 +51,9 @@ class Database:
         self._pool_size = pool_size
         self._pool: ConnectionPool[Connection[tuple[Any, ...]]] | None = None
         self._opening = threading.Lock()
+        self._turns = threading.Semaphore(pool_size)
+        """Who has to wait waits here: the queue of a pool has a clock for each, and gives up when it is long."""
+        self._last_taken = -math.inf
         self._listen_url = listen_url
         listener = Listener(self._session_url, through_pooler=bool(listen_url), enabled=listen)
         self.watcher = RunWatcher(self, listener)
@@ -75,6 +82,7 @@ class Database:
             pool.open()
             self.url = url
             self._pool = pool
+            self._turns = threading.Semaphore(self._pool_size)
 
     def close(self) -> None:
         """Close all connections; again is fine."""
@@ -107,18 +115,32 @@ class Database:
     def _connection(self) -> Iterator[Connection[tuple[Any, ...]]]:
         if self._pool is None:
             self.open()
-        assert self._pool is not None
-        try:
-            with self._pool.connection() as connection:
+        pool = self._pool
+        assert pool is not None
+        asked_at = time.monotonic()
+        with self._turns:
+            try:
+                connection = self._take(pool, asked_at)
                 try:
-                    yield connection
-                except ReadOnlySqlTransaction:  # this server has become a standby; a new connection may find the other
+                    with connection:
+                        yield connection
+                except ReadOnlySqlTransaction:  # this server has become a standby; a new one may find the other
                     connection.close()
                     raise
+                finally:
+                    pool.putconn(connection)
+            except psycopg.Error as error:
+                raise translate(error) from error
+
+    def _take(self, pool: ConnectionPool[Connection[tuple[Any, ...]]], asked_at: float) -> Connection[tuple[Any, ...]]:
+        """Return a connection. Raises ConnectionLost when nobody has got one for as long as a pool waits."""
+        left = max(asked_at, self._last_taken) + pool.timeout - time.monotonic()
+        try:
+            connection = pool.getconn(max(left, _LAST_CHANCE_SECONDS))
         except PoolTimeout as error:
-            raise ConnectionLost(f"no connection to the database within {self._pool.timeout:g} s") from error
-        except psycopg.Error as error:
-            raise translate(error) from error
+            raise ConnectionLost(f"no connection to the database within {pool.timeout:g} s") from error
+        self._last_taken = time.monotonic()
+        return connection
 
     def _check(self, url: str) -> dict[str, Any]:
         """Find out on one connection whether the database is there and ready, before a pool retries in vain.
