@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -39,11 +41,31 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
-@pytest.mark.slow
-def test_good_declarations_are_accepted_by_mypy(cache: Path) -> None:
-    assert errors_in("accepted.py", cache) == set()
+@pytest.fixture(scope="module")
+def lines_refused_by_pyright() -> dict[str, set[int]]:
+    """The lines of each file in which pyright finds errors."""
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson", str(FOLDER)]
+    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    lines: dict[str, set[int]] = {path.name: set() for path in FOLDER.glob("*.py")}
+    for found in json.loads(checked.stdout)["generalDiagnostics"]:
+        lines[Path(found["file"]).name].add(found["range"]["start"]["line"] + 1)
+    return lines
 
 
 @pytest.mark.slow
-def test_wrong_declarations_are_refused_by_mypy(cache: Path) -> None:
-    assert errors_in("refused.py", cache) == marked_errors("refused.py")
+@pytest.mark.parametrize("file", ["accepted.py", "accepted_client.py"])
+def test_good_programs_are_accepted_by_mypy(cache: Path, file: str) -> None:
+    assert errors_in(file, cache) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["refused.py", "refused_client.py"])
+def test_wrong_programs_are_refused_by_mypy(cache: Path, file: str) -> None:
+    assert errors_in(file, cache) == marked_errors(file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["accepted.py", "accepted_client.py", "refused.py", "refused_client.py"])
+def test_pyright_agrees(lines_refused_by_pyright: dict[str, set[int]], file: str) -> None:
+    assert lines_refused_by_pyright[file] == {line for line, _code in marked_errors(file)}
