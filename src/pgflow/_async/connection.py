@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -53,7 +52,7 @@ class Database:
         self._opening = asyncio.Lock()
         self._turns = asyncio.Semaphore(pool_size)
         """Who has to wait waits here: the queue of a pool has a clock for each, and gives up when it is long."""
-        self._last_taken = -math.inf
+        self._last_taken = float("-inf")
         self._listen_url = listen_url
         listener = Listener(self._session_url, through_pooler=bool(listen_url), enabled=listen)
         self.watcher = AsyncRunWatcher(self, listener)
@@ -117,7 +116,7 @@ class Database:
             await self.open()
         pool = self._pool
         assert pool is not None
-        asked_at = time.monotonic()
+        asked_at = monotonic()
         async with self._turns:
             try:
                 connection = await self._take(pool, asked_at)
@@ -133,15 +132,17 @@ class Database:
                 raise translate(error) from error
 
     async def _take(
-        self, pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]], asked_at: float
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]],
+        asked_at: float,
     ) -> AsyncConnection[tuple[Any, ...]]:
         """Return a connection. Raises ConnectionLost when nobody has got one for as long as a pool waits."""
-        left = max(asked_at, self._last_taken) + pool.timeout - time.monotonic()
+        left = max(asked_at, self._last_taken) + pool.timeout - monotonic()
         try:
             connection = await pool.getconn(max(left, _LAST_CHANCE_SECONDS))
         except PoolTimeout as error:
             raise ConnectionLost(f"no connection to the database within {pool.timeout:g} s") from error
-        self._last_taken = time.monotonic()
+        self._last_taken = monotonic()
         return connection
 
     async def _check(self, url: str) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -53,7 +52,7 @@ class Database:
         self._opening = threading.Lock()
         self._turns = threading.Semaphore(pool_size)
         """Who has to wait waits here: the queue of a pool has a clock for each, and gives up when it is long."""
-        self._last_taken = -math.inf
+        self._last_taken = float("-inf")
         self._listen_url = listen_url
         listener = Listener(self._session_url, through_pooler=bool(listen_url), enabled=listen)
         self.watcher = RunWatcher(self, listener)
@@ -117,7 +116,7 @@ class Database:
             self.open()
         pool = self._pool
         assert pool is not None
-        asked_at = time.monotonic()
+        asked_at = monotonic()
         with self._turns:
             try:
                 connection = self._take(pool, asked_at)
@@ -132,14 +131,18 @@ class Database:
             except psycopg.Error as error:
                 raise translate(error) from error
 
-    def _take(self, pool: ConnectionPool[Connection[tuple[Any, ...]]], asked_at: float) -> Connection[tuple[Any, ...]]:
+    def _take(
+        self,
+        pool: ConnectionPool[Connection[tuple[Any, ...]]],
+        asked_at: float,
+    ) -> Connection[tuple[Any, ...]]:
         """Return a connection. Raises ConnectionLost when nobody has got one for as long as a pool waits."""
-        left = max(asked_at, self._last_taken) + pool.timeout - time.monotonic()
+        left = max(asked_at, self._last_taken) + pool.timeout - monotonic()
         try:
             connection = pool.getconn(max(left, _LAST_CHANCE_SECONDS))
         except PoolTimeout as error:
             raise ConnectionLost(f"no connection to the database within {pool.timeout:g} s") from error
-        self._last_taken = time.monotonic()
+        self._last_taken = monotonic()
         return connection
 
     def _check(self, url: str) -> dict[str, Any]:

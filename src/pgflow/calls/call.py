@@ -71,6 +71,6 @@ def _column(name: str, value: Json) -> Any:
         return None
     if name in ("run_id", "last_worker_id"):
         return UUID(value)
-    if name.endswith("_at"):
+    if name.endswith("_at") or name == "vt":
         return datetime.fromisoformat(value)
     return value
