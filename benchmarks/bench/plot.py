@@ -12,6 +12,7 @@ from bench.results import Results, Spread
 from bench.workloads import OURS
 
 _OURS_COLOUR, _COLOUR = "#1f6feb", "#9aa4b2"
+_FRACTIONS_BELOW = 20
 
 
 def draw(results: Results, path: Path) -> None:
@@ -20,7 +21,9 @@ def draw(results: Results, path: Path) -> None:
     figure, (jobs, steps, latency) = pyplot.subplots(1, 3, figsize=(12, 3.8), constrained_layout=True)
     _bars(jobs, _rates(results, "A"), "A: jobs per second, one worker process")
     _bars(steps, _rates(results, "B"), "B: steps per second of three-step chains")
-    _bars(latency, _latencies(results), "D: start to result, p50 up to p99, ms")
+    _bars(latency, _latencies(results), "D: start to result, ms, p50 to p99")
+    latency.set_xscale("log")
+    latency.set_xlim(left=1)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
@@ -45,8 +48,12 @@ def _bars(axes: Axes, spreads: Mapping[str, Spread], title: str) -> None:
     above = [spreads[name].largest - spreads[name].median for name in names]
     colours = [_OURS_COLOUR if name == OURS else _COLOUR for name in names]
     axes.barh(names, values, xerr=[below, above], color=colours, error_kw={"elinewidth": 1, "capsize": 2})
-    for position, value in enumerate(values):
-        axes.annotate(f"{value:,.0f}", (0, position), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    for position, name in enumerate(names):
+        place = (spreads[name].largest, position)
+        value = values[position]
+        text = f"{value:,.0f}" if value >= _FRACTIONS_BELOW else f"{value:.1f}"
+        axes.annotate(text, place, (5, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.margins(x=0.15)
     axes.set_title(title, fontsize=10)
     axes.tick_params(labelsize=9)
     axes.spines[["top", "right"]].set_visible(False)

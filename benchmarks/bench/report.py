@@ -67,18 +67,27 @@ def _verdict(ratio: Ratio) -> str:
 
 
 def _throughput(results: Results, durability: str) -> str:
-    small, large = min(results.sizes["maps"]), max(results.sizes["maps"])
-    header = ["", "A enqueue, jobs/s", "A drain, jobs/s", "B drain, steps/s", f"C {small:,}, s", f"C {large:,}, s"]
-    processes = [count for count in results.sizes["processes"] if _any(results, f"F {count}", durability)]
-    header += [f"F {count} processes, jobs/s" for count in processes]
+    columns = {
+        "A": "A drain, jobs/s",
+        "B": "B drain, steps/s",
+        **{f"C {size}": f"C {size:,}, s" for size in results.sizes["maps"]},
+        **{f"F {count}": f"F {count} processes, jobs/s" for count in results.sizes["processes"]},
+    }
+    columns = {workload: title for workload, title in columns.items() if _any(results, workload, durability)}
     rows = []
     for name in results.peers:
-        row = [f"**{name}**" if name == OURS else name, _enqueued(results, name, durability)]
-        row += [_rate_cell(results, workload, name, durability) for workload in ("A", "B")]
-        row += [_seconds_cell(results, f"C {size}", name, durability) for size in (small, large)]
-        row += [_rate_cell(results, f"F {count}", name, durability) for count in processes]
-        rows.append(row)
-    return _table(header, rows)
+        cells = [_throughput_cell(results, workload, name, durability) for workload in columns]
+        rows.append([_bold(name), _enqueued(results, name, durability), *cells])
+    return _table(["", "A enqueue, jobs/s", *columns.values()], rows)
+
+
+def _throughput_cell(results: Results, workload: str, peer: str, durability: str) -> str:
+    cell = _seconds_cell if workload.startswith("C") else _rate_cell
+    return cell(results, workload, peer, durability)
+
+
+def _bold(name: str) -> str:
+    return f"**{name}**" if name == OURS else name
 
 
 def _any(results: Results, workload: str, durability: str) -> bool:
@@ -122,7 +131,7 @@ def _latency(results: Results, durability: str) -> str:
         fields = [(field, percent) for field in ("to_handler", "to_result") for percent in (50, 95, 99)]
         cells = [_number(results.percentile(name, field, percent, durability), 1) for field, percent in fields]
         samples = sum(len(record.get("to_result", ())) for record in records)
-        rows.append([f"**{name}**" if name == OURS else name, *cells, str(samples)])
+        rows.append([_bold(name), *cells, str(samples)])
     return _table(header, rows)
 
 
@@ -149,7 +158,7 @@ def _costs(results: Results) -> str:
         cells.append(NOTHING if hot is None else f"{hot:.0%}")
         cells.append(_number(results.median("idle", name, "statements_per_ten_seconds"), 1))
         if any(cell != NOTHING for cell in cells):
-            rows.append([f"**{name}**" if name == OURS else name, *cells])
+            rows.append([_bold(name), *cells])
     return _table(header, rows)
 
 
