@@ -189,9 +189,10 @@ class Runner:
             self._record(workload, program, repetition, partial(self._drain, program, fresh, kind, count, **options))
 
     def _drain(self, program: Program, url: str, kind: str, count: int, **options: Any) -> Record:
+        self.server.checkpoint()
         enqueued = program.run("enqueue", url=url, kind=kind, count=count)
         if not program.peer.uses_redis:
-            self.server.settle(self._name(program))
+            self.server.analyze(self._name(program))
         given = {"processes": 1, "limit": self.sizes.limit_seconds, **options}
         drained = program.run("drain", url=url, kind=kind, count=count, **given)
         per_second = drained["handled"] / drained["seconds"]

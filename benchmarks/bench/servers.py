@@ -21,12 +21,14 @@ from psycopg import sql
 
 DEBIAN = Path("/usr/lib/postgresql")
 
-# Durability is the default one: fsync and synchronous_commit are on. The rest leaves room for the load.
+# Durability is the default one: fsync and synchronous_commit are on. The rest leaves room for the load, and lets
+# checkpoints happen when the runner says so, which is at the same point for everybody.
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
+    "checkpoint_timeout": "30min",
 }
 STATISTICS = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "none"}
 _ROLE = "bench"
@@ -85,11 +87,15 @@ class Postgres:
         with self.superuser() as connection:
             connection.execute(statement.format(sql.Identifier(database), sql.SQL(parameter), sql.Literal(value)))
 
-    def settle(self, database: str) -> None:
-        """Give everybody the same start: fresh statistics, nothing dirty."""
+    def checkpoint(self) -> None:
+        """Write out what is dirty. The first change of a page after that makes more WAL than the next ones."""
+        with self.superuser() as connection:
+            connection.execute("checkpoint")
+
+    def analyze(self, database: str) -> None:
+        """Bring the planner's statistics up to date, as autovacuum would sooner or later."""
         with self.superuser(database) as connection:
             connection.execute("analyze")
-            connection.execute("checkpoint")
 
     def version(self) -> str:
         """Return the version."""
