@@ -24,10 +24,14 @@ def _sections(results: Results) -> Iterator[str]:
             yield f"## {title}\n\n" + _throughput(results, durability)
             if any(results.records("D", name, durability) for name in results.peers):
                 yield f"### Latency, {title[0].lower()}{title[1:]}\n\n" + _latency(results, durability)
-    yield "## Under strain\n\n" + _strain(results)
-    yield "## What a job costs the server\n\n" + _costs(results)
-    yield "## Limits of the server\n\n" + _limits(results)
-    yield "## Memory of the worker\n\n" + _memory(results)
+    for title, workloads, table in (
+        ("Under strain", ("E finished", "E delayed", "G"), _strain),
+        ("What a job costs the server", ("costs", "idle"), _costs),
+        ("Limits of the server", ("limits",), _limits),
+        ("Memory of the worker", ("memory jobs", "memory megabytes"), _memory),
+    ):
+        if any(record["workload"] in workloads for record in results.document["records"]):
+            yield f"## {title}\n\n" + table(results)
     yield "## Settings\n\n" + _settings(results)
 
 

@@ -129,7 +129,8 @@ def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
 
 def test_tables_show_the_median_and_the_spread_of_all_who_took_part() -> None:
     ours = [record("A", "pgflow", seconds) for seconds in (1, 2, 4)]
-    text = report(recorded(*ours, record("A", "pgqueuer", 1), record("A", "absurd", 1, error="broken")))
+    others = [record("A", "pgqueuer", 1), record("A", "absurd", 1, error="broken"), record("memory jobs", "pgflow", 9)]
+    text = report(recorded(*ours, *others))
     assert row(text, "**pgflow**")[1:3] == ["2,000", "500 (250 to 1,000)"]
     assert row(text, "absurd")[2] == "failed"
     assert row(text, "10 jobs with an input of 1 MB each")[1] == "–"  # noqa: RUF001
@@ -138,6 +139,11 @@ def test_tables_show_the_median_and_the_spread_of_all_who_took_part() -> None:
 def test_the_second_table_appears_when_it_was_measured() -> None:
     assert "synchronous_commit = off" not in report(recorded(record("A", "pgflow", 1)))
     assert "synchronous_commit = off" in report(recorded(record("A", "pgflow", 1, durability="off")))
+
+
+def test_what_nobody_measured_has_no_section() -> None:
+    sections = [line for line in report(recorded(record("G", "pgflow", 1))).splitlines() if line.startswith("## ")]
+    assert sections == ["## What was to be reached", "## Default durability", "## Under strain", "## Settings"]
 
 
 def test_results_survive_a_file(tmp_path: Path) -> None:
