@@ -13,7 +13,7 @@ from pgflow import graph, serialize, validation
 from pgflow.backoff import Backoff, backoff_problems
 from pgflow.errors import DefinitionError, InvalidInput, StepNotFound
 from pgflow.graph import FlowShape, FlowType, StepType
-from pgflow.handlers import Handler
+from pgflow.handlers import Handler, function_of
 from pgflow.step import MapOptions, Step, StepOptions, attach, declare
 from pgflow.types import Json
 
@@ -218,6 +218,6 @@ class Flow(Generic[InputT, OutputT]):
             return lambda decorated: self._decorate(decorated, step_type, options)
         if self._checked:
             raise DefinitionError(f"flow {self.slug!r} is registered already; add its steps before")
-        step = declare(self._steps, handler, step_type, options, self._backoff)
+        step = declare(self._steps, function_of(handler), step_type, options, self._backoff)
         self._steps[step.shape.slug] = step
         return handler

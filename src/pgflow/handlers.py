@@ -43,6 +43,11 @@ def handler_problems(handler: object) -> list[str]:
     return []
 
 
+def function_of(found: Any) -> Any:
+    """Return the function of a job, which bears its name in the module, and anything else as it is."""
+    return getattr(found, "__pgflow_function__", found)
+
+
 def is_importable(handler: Handler) -> bool:
     """Whether another process may be able to import the handler: a function that isn't defined inside another one."""
     return "<" not in getattr(handler, "__qualname__", "<")
@@ -59,7 +64,7 @@ def import_problem(handler: Handler) -> str | None:
     found: object = module
     for name in handler.__qualname__.split("."):
         found = getattr(found, name, None)
-    if found is not handler:
+    if function_of(found) is not handler:
         return f"{import_path(handler)} is something else; give the function a name of its own in its module"
     if handler.__module__ == "__main__" and not _has_source(module):
         return "other processes can't import what was typed in or piped; put the handler into a file"

@@ -57,13 +57,12 @@ class JobDefinition(Flow[Any, Any], Generic[P, R]):
         step_options = {"executor": given.pop("executor")} if "executor" in given else {}
         super().__init__(slug, **given)
         super()._decorate(function, "single", {"slug": slug, **step_options})
-        self.function = function
-        """The function that was decorated."""
+        self.__pgflow_function__ = function
         update_wrapper(self, function, updated=())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, as in a test; no run is started."""
-        return self.function(*args, **kwargs)
+        return self.__pgflow_function__(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"Job({self.slug!r})"

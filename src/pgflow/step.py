@@ -11,7 +11,7 @@ from pgflow.backoff import Backoff, backoff_problems
 from pgflow.binding import Binding, bind
 from pgflow.errors import DefinitionError
 from pgflow.graph import Pattern, StepShape, StepType, WhenExhausted, WhenUnmet
-from pgflow.handlers import Handler, default_slug, handler_problems, is_async, is_importable
+from pgflow.handlers import Handler, default_slug, function_of, handler_problems, is_async, is_importable
 
 StepReference: TypeAlias = str | Handler
 """A step of a flow: its slug, or the function that handles it."""
@@ -187,7 +187,8 @@ def _dependencies(
 def _referred(earlier: Mapping[str, Step], reference: StepReference) -> str:
     if isinstance(reference, str):
         return reference
-    slugs = [slug for slug, step in earlier.items() if step.handler is reference or step.handler == reference]
+    handler = function_of(reference)
+    slugs = [slug for slug, step in earlier.items() if step.handler is handler or step.handler == handler]
     match slugs:
         case [slug]:
             return slug

@@ -38,6 +38,32 @@ def test_the_printed_sql_registers_the_same_flows(pgflow, url, greeting_module, 
     assert pgflow("compile", f"{greeting_module}:app").output == "greeting: verified\nsecond: verified\n"
 
 
+JOBS = """
+from pgflow import PgFlow, job
+
+@job
+async def send(message: str) -> str:
+    return message
+
+app = PgFlow(jobs=[send])
+jobs = [send]
+"""
+
+
+@pytest.mark.parametrize("attribute", ["app", "jobs", "send"])
+def test_jobs_are_an_app(pgflow, url, write_module, attribute):
+    write_module("jobs_module", JOBS)
+    assert pgflow("compile", f"jobs_module:{attribute}").output == "send: compiled\n"
+
+
+def test_the_printed_sql_registers_a_job(pgflow, url, write_module, newest_server):
+    write_module("jobs_module", JOBS)
+    with psycopg.connect(url) as connection:
+        connection.execute(pgflow("compile", "jobs_module:app", "--sql").output)
+        assert connection.execute("select flow_slug, flow_type from pgflow.flows").fetchall() == [("send", "job")]
+    assert pgflow("compile", "jobs_module:app").output == "send: verified\n"
+
+
 def test_sql_needs_no_database(pgflow, greeting_module, monkeypatch):
     monkeypatch.setenv("PGFLOW_DATABASE_URL", "postgresql://127.0.0.1:1/none")
     assert pgflow("compile", f"{greeting_module}:app", "--sql").code == 0

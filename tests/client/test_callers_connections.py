@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import django.conf
@@ -20,7 +23,17 @@ from sqlalchemy.orm import Session
 
 from client.callers import CALLERS, Caller, sqlalchemy_url, use_django
 from client.flows import greeting
-from pgflow import NotInstalled, PgFlow, RunNotFound, SchemaError, UnusableConnection, WaitTimeout, sync
+from pgflow import (
+    Flow,
+    InvalidInput,
+    NotInstalled,
+    PgFlow,
+    RunNotFound,
+    SchemaError,
+    UnusableConnection,
+    WaitTimeout,
+    sync,
+)
 from servers import Server
 
 VALUE = {"name": "Ada", "ü": [1, None]}
@@ -309,3 +322,65 @@ async def test_waiting_for_a_run_before_the_commit_finds_no_run(asynchronous: An
         await conn.commit()
         with pytest.raises(WaitTimeout):
             await run.wait(0)
+
+
+def test_of_two_transactions_with_one_run_id_the_first_to_commit_has_it(blocking: Any, shared_url: str) -> None:
+    run_id = uuid4()
+    with psycopg.connect(shared_url) as first, psycopg.connect(shared_url) as second, ThreadPoolExecutor() as threads:
+        blocking.start_flow(greeting, 1, run_id=run_id, conn=first)
+        waiting = threads.submit(blocking.start_flow, greeting, 2, run_id=run_id, conn=second)
+        until_waiting_for_a_lock(shared_url, second.info.backend_pid)
+        first.commit()
+        with pytest.raises(InvalidInput, match="is already in use"):
+            waiting.result(10)
+    assert blocking.get_run(run_id).input == 1
+
+
+def test_of_two_transactions_with_one_run_id_the_second_has_it_if_the_first_gives_up(
+    blocking: Any, shared_url: str
+) -> None:
+    run_id = uuid4()
+    with psycopg.connect(shared_url) as first, psycopg.connect(shared_url) as second, ThreadPoolExecutor() as threads:
+        blocking.start_flow(greeting, 1, run_id=run_id, conn=first)
+        waiting = threads.submit(blocking.start_flow, greeting, 2, run_id=run_id, conn=second)
+        until_waiting_for_a_lock(shared_url, second.info.backend_pid)
+        first.rollback()
+        assert waiting.result(10).input == 2
+    assert blocking.get_run(run_id).input == 2
+
+
+def until_waiting_for_a_lock(url: str, backend: int) -> None:
+    deadline = time.monotonic() + 10
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute("select pg_blocking_pids(%s) = '{}'", [backend]).fetchone()[0]:
+            assert time.monotonic() < deadline, "the second start doesn't wait"
+            time.sleep(0.01)
+
+
+async def test_a_worker_sees_a_run_when_it_is_committed(shared_url: str) -> None:
+    flow = Flow("worked_later")
+
+    @flow.step
+    def double(number: int) -> int:
+        return 2 * number
+
+    async with PgFlow(shared_url, flows=[flow]) as app:
+        await app.start_worker()
+        async with await psycopg.AsyncConnection.connect(shared_url) as conn:
+            unseen = await app.start_flow(flow, 3, conn=conn)
+            seen = await app.start_flow(flow, 4)
+            assert await seen.result(20) == {"double": 8}
+            with pytest.raises(RunNotFound):
+                await unseen.refresh()
+        assert await unseen.result(20) == {"double": 6}
+
+
+def test_a_pipeline_that_has_failed_is_no_place_to_start(blocking: Any, shared_url: str) -> None:
+    with psycopg.connect(shared_url) as conn:
+        with conn.pipeline():
+            with pytest.raises(psycopg.errors.UndefinedTable):
+                conn.execute("select * from missing_table").fetchall()
+            with pytest.raises(UnusableConnection):
+                blocking.start_flow(greeting, 1, conn=conn)
+        conn.rollback()
+        assert blocking.start_flow(greeting, 2, conn=conn).input == 2

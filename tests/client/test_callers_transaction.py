@@ -44,6 +44,7 @@ def remains(watching: psycopg.Connection[Any]) -> tuple[int, ...]:
     return watching.execute(REMAINS).fetchone()
 
 
+@pytest.mark.feature("A1.4")
 def test_a_run_exists_once_the_transaction_commits(caller: Caller, watching: Any) -> None:
     run = caller.start(greeting, {"name": "Ada"})
     assert remains(watching) == (0, 0, 0, 0)

@@ -13,7 +13,7 @@ import pytest
 
 from client.flows import greeting
 from client.twins import Awaitable, in_thread
-from pgflow import FlowNotFound, InvalidInput, PgFlow, RunStatus, calls, job, sync
+from pgflow import FlowNotFound, InvalidInput, PgFlow, RunStatus, calls, job, sync, telemetry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FAR = timedelta(days=2)
@@ -249,3 +249,14 @@ async def test_the_application_made_last_counts(shared_url: str) -> None:
         await application.ensure_compiled(mail)
         run = await mail.enqueue(1)
         assert (await run.refresh()).input == 1
+
+
+async def test_starts_are_told_unless_the_callers_transaction_decides(method: Any, shared_url: str) -> None:
+    told: list[Any] = []
+    telemetry.attach("test of jobs", ["run.started"], lambda *event: told.append(event))
+    await method("enqueue")(1)
+    await method("enqueue_many")([2, 3], delay=1)
+    with psycopg.connect(shared_url) as conn:
+        await method("enqueue")(4, conn=conn)
+    telemetry.detach("test of jobs")
+    assert len(told) == 3

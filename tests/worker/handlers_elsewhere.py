@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pgflow import Context, NonRetryable, Retry, Snooze
+from pgflow import Context, NonRetryable, Retry, Snooze, job
 
 
 class Order(BaseModel):
@@ -30,6 +30,11 @@ def process_id(value: Any) -> int:
 
 def echo(value: Any) -> Any:
     return value
+
+
+@job(executor="process")
+def process_id_of_a_job(order: Order) -> list[Any]:
+    return [os.getpid(), type(order).__name__]
 
 
 def validated(order: Order) -> Order:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
-from pgflow import Context, PgFlow, job, sync
+from pgflow import Context, Flow, PgFlow, job, sync
+from worker import handlers_elsewhere as elsewhere
 from worker.running import DEADLINE_SECONDS, query, worked, working
 
 
@@ -70,3 +72,24 @@ async def test_a_job_that_is_held_back_is_worked_when_it_is_due(url: str) -> Non
         [times] = query(url, "select completed_at - started_at as took from pgflow.runs where run_id = %s", soon.run_id)
         assert times["took"] >= timedelta(seconds=0.9)
         assert (await later.refresh()).status == "started"
+
+
+async def test_a_job_runs_in_another_process(app: PgFlow) -> None:
+    run = await worked(app, elsewhere.process_id_of_a_job, {"number": 1})
+    process_id, kind = run.output["process_id_of_a_job"]
+    assert (process_id != os.getpid(), kind) == (True, "Order")
+
+
+async def test_the_function_of_a_job_is_a_step_too(app: PgFlow) -> None:
+    @job
+    async def shout(text: str) -> str:
+        return text.upper()
+
+    flow = Flow("shouting")
+    flow.step(shout)
+
+    @flow.step(depends_on=[shout])
+    def twice(deps: dict[str, str]) -> str:
+        return 2 * deps["shout"]
+
+    assert (await worked(app, flow, "a")).output == {"twice": "AA"}

@@ -13,6 +13,7 @@ from pgflow.errors import ConnectionLost, Diagnosis, PgFlowError, UnusableConnec
 
 _MISUSES: Final[tuple[ClassName, ...]] = (
     ("psycopg", "InterfaceError"),
+    ("psycopg.errors", "PipelineAborted"),
     ("psycopg2", "InterfaceError"),
     ("asyncpg", "InterfaceError"),
     ("sqlalchemy.exc", "InvalidRequestError"),
@@ -21,7 +22,11 @@ _MISUSES: Final[tuple[ClassName, ...]] = (
     ("django.db.transaction", "TransactionManagementError"),
     ("django.db.utils", "InterfaceError"),
 )
-_LOSSES: Final[tuple[ClassName, ...]] = (("psycopg", "OperationalError"), ("psycopg2", "OperationalError"))
+_LOSSES: Final[tuple[ClassName, ...]] = (
+    ("builtins", "ConnectionError"),
+    ("psycopg", "OperationalError"),
+    ("psycopg2", "OperationalError"),
+)
 
 
 @contextmanager

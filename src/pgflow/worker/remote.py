@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from pgflow.binding import Binding, bind
 from pgflow.flow import Step
-from pgflow.handlers import Handler, import_path
+from pgflow.handlers import Handler, function_of, import_path
 from pgflow.serialize import decode
 from pgflow.types import Json, StartedTask
 from pgflow.worker.context import Context
@@ -98,7 +98,7 @@ def _import_handler(path: str, main: str | None) -> Handler:
     except AttributeError:
         text = f"the process that runs this step has no {path}; put its handler into a module that it can import"
         raise LookupError(text) from None
-    handler: Handler = found
+    handler: Handler = function_of(found)
     return handler
 
 
