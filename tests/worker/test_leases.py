@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
-from pgflow import Flow, PgFlow
+from pgflow import Context, Flow, PgFlow
 from pgflow.worker import worker as worker_module
 from worker.running import DEADLINE_SECONDS, eventually, query, task, working
 
@@ -48,6 +49,27 @@ async def test_a_handler_is_cancelled_when_its_run_has_failed(app: PgFlow, url: 
         assert (await run.wait(DEADLINE_SECONDS)).status == "failed"
     (left,) = query(url, "select status, error_message from pgflow.step_tasks where step_slug = 'endless'")
     assert left["error_message"] is None, "a task that was taken away isn't reported"
+
+
+async def test_a_thread_sees_that_its_task_was_taken_away(app: PgFlow, url: str) -> None:
+    flow = Flow("thread", max_attempts=1)
+    entered, seen = threading.Event(), threading.Event()
+
+    @flow.step
+    def step(value: int, ctx: Context) -> None:
+        entered.set()
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not ctx.cancelled:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        seen.set()
+
+    async with working(app, flow):
+        await app.start_flow(flow, 1)
+        await eventually(entered.is_set, "the handler runs")
+        query(url, "update pgflow.runs set status = 'failed', failed_at = now()")
+        await eventually(seen.is_set, "it sees that nobody wants its outcome")
+    assert task(url)["error_message"] is None
 
 
 async def test_a_handler_is_cancelled_when_its_task_was_given_to_another_worker(app: PgFlow, url: str) -> None:
