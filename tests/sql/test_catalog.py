@@ -134,7 +134,6 @@ VOLATILITY = {
     "calculate_retry_delay": "immutable",
     "_get_flow_shape": "stable",
     "_compare_flow_shapes": "stable",
-    "get_run_with_states": "stable",
 }
 
 # A pinned search_path would keep the planner from inlining the clock, which is called once per row.

@@ -68,3 +68,9 @@ def test_starting_with_states_refuses_what_a_start_refuses(connection: Connectio
     define(connection, "m*")
     with refused(connection, "P0001", "Flow flow has root map steps but input is not an array (got object)"):
         value(connection, "select pgflow.start_flow_with_states('flow', '{}')")
+
+
+def test_a_run_that_the_same_statement_has_started_is_seen(connection: Connection) -> None:
+    define(connection, "a")
+    query = "select pgflow.get_run_with_states(started.run_id) from pgflow.start_flow('flow', '{}') as started"
+    assert [step["step_slug"] for step in value(connection, query)["steps"]] == ["a"]

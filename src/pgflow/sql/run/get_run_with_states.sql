@@ -1,6 +1,7 @@
+-- Volatile, so that it sees a run that the same statement has started.
 create or replace function pgflow.get_run_with_states(run_id uuid)
 returns jsonb
-language sql stable security definer
+language sql security definer
 set search_path to pg_catalog, pg_temp
 as $$
   select jsonb_build_object(
