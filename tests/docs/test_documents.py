@@ -22,6 +22,7 @@ DOCUMENTS = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/client.md",
     "docs/jobs.md",
     "docs/performance.md",
     "docs/telemetry.md",
