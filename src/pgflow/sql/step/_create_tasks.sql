@@ -22,7 +22,10 @@ declare
   v_tasks pgflow.started_task[];
 begin
   for v_flow_slug in
-    select distinct r.flow_slug from pgflow.runs r where r.run_id = any (p_run_ids) order by r.flow_slug
+    select distinct r.flow_slug
+    from (select distinct run_id from unnest(p_run_ids) as run_id limit cardinality(p_run_ids)) as started
+    cross join lateral (select run.flow_slug from pgflow.runs run where run.run_id = started.run_id offset 0) as r
+    order by r.flow_slug
   loop
     v_worker_id := p_demand.worker_ids[array_position(p_demand.flow_slugs, v_flow_slug)];
     v_room := case when v_worker_id is null then 0 else p_demand.task_limit - coalesce(cardinality(v_tasks), 0) end;
@@ -32,7 +35,7 @@ begin
       array_agg(numbered.step_slug) as step_slugs,
       array_agg(numbered.task_index) as task_indexes,
       array_agg(numbered.is_taken) as are_taken,
-      array_agg(case when numbered.is_taken then numbered.timeout + 2 else numbered.delay end) as delays,
+      array_agg(case when numbered.is_taken then numbered.timeout::bigint + 2 else numbered.delay end) as delays,
       array_agg(jsonb_build_object(
         'flow_slug', v_flow_slug, 'run_id', numbered.run_id,
         'step_slug', numbered.step_slug, 'task_index', numbered.task_index)) as messages
@@ -41,7 +44,7 @@ begin
       select ordered.*, ordered.delay = 0 and row_number() over () <= v_room as is_taken
       from (
         select ss.run_id, ss.step_slug, task_index,
-          coalesce(s.opt_start_delay, 0) + p_delay as delay,
+          coalesce(s.opt_start_delay, 0)::bigint + p_delay as delay,
           coalesce(s.opt_timeout, f.opt_timeout) as timeout
         from (
           select * from unnest(p_run_ids, p_step_slugs) as started (run_id, step_slug) limit cardinality(p_run_ids)
@@ -92,7 +95,7 @@ begin
       v_flow_slug, created.run_id, created.step_slug, created.task_index, null, null, created.message_id, 1,
       coalesce(s.opt_max_attempts, f.opt_max_attempts), coalesce(s.opt_timeout, f.opt_timeout),
       coalesce(s.opt_base_delay, f.opt_base_delay)
-    )::pgflow.started_task)
+    )::pgflow.started_task order by created.message_id)
     into v_started
     from created
     join pgflow.steps s on s.flow_slug = v_flow_slug and s.step_slug = created.step_slug

@@ -1,4 +1,4 @@
--- Gives started tasks their inputs. The array behind a map is taken apart once per step, whatever the number of tasks.
+-- Gives started tasks their inputs, and leaves them in their order. The array behind a map is taken apart once per step, whatever the number of tasks.
 create or replace function pgflow._fill_inputs(p_tasks pgflow.started_task[])
 returns setof pgflow.started_task
 language plpgsql stable
@@ -8,7 +8,10 @@ begin
   return query
     with task as (
       select t.*, s.step_type, s.deps_count
-      from unnest(p_tasks) as t
+      from unnest(p_tasks) with ordinality as t (
+        flow_slug, run_id, step_slug, task_index, input, flow_input,
+        message_id, attempt, max_attempts, timeout, base_delay, "position"
+      )
       join pgflow.steps s on s.flow_slug = t.flow_slug and s.step_slug = t.step_slug
     ), element as (
       select mapped.run_id, mapped.step_slug, item.value, (item."position" - 1)::int as task_index
@@ -40,6 +43,7 @@ begin
     from task
     left join element on element.run_id = task.run_id
       and element.step_slug = task.step_slug
-      and element.task_index = task.task_index;
+      and element.task_index = task.task_index
+    order by task."position";
 end
 $$;

@@ -1,5 +1,6 @@
--- Claims the queued tasks that these messages announce and returns those it claimed, without their inputs. Everything
--- else is ignored: tasks that others started or ended, and tasks of runs or steps that don't go on. NULL if there are none.
+-- Claims the queued tasks that these messages announce and returns those it claimed, in the order of their messages and
+-- without their inputs. Everything else is ignored: tasks that others started or ended, and tasks of runs or steps that
+-- don't go on. NULL if there are none.
 create or replace function pgflow._start_tasks(p_flow_slug text, p_message_ids bigint[], p_worker_id uuid)
 returns pgflow.started_task[]
 language plpgsql
@@ -45,7 +46,7 @@ begin
     p_flow_slug, c.run_id, c.step_slug, c.task_index, null, null, c.message_id, c.attempts_count,
     coalesce(s.opt_max_attempts, f.opt_max_attempts), coalesce(s.opt_timeout, f.opt_timeout),
     coalesce(s.opt_base_delay, f.opt_base_delay)
-  )::pgflow.started_task)
+  )::pgflow.started_task order by c.message_id)
   into v_tasks
   from claimed c
   join pgflow.flows f on f.flow_slug = p_flow_slug

@@ -42,7 +42,7 @@ begin
   execute format(
     $sql$
       update pgmq.%I q
-      set vt = clock_timestamp() + make_interval(secs => coalesce(task.timeout + 2, 5)), read_ct = q.read_ct + 1
+      set vt = clock_timestamp() + make_interval(secs => coalesce(task.timeout::bigint + 2, 5)), read_ct = q.read_ct + 1
       from unnest($1, $2) as visible (row_id, message_id)
       left join unnest($3) as task on task.message_id = visible.message_id
       where q.ctid = visible.row_id

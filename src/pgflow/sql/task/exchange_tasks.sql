@@ -26,7 +26,9 @@ declare
   v_going_on uuid[];
   v_ended_in uuid[];
   v_flow_slug text;
-  v_room int := p_limit;
+  v_worker_id uuid;
+  v_limit int := greatest(coalesce(p_limit, 0), 0);
+  v_room int;
 begin
   recorded := '{}';
   if cardinality(p_run_ids) > 0 then
@@ -44,23 +46,24 @@ begin
     from pgflow._record_reports(
       p_run_ids, p_step_slugs, p_task_indexes, p_attempts, p_outputs, p_error_messages, p_final, p_retry_delays) as done;
     if v_ended_in is not null then
-      tasks := pgflow._advance_runs(v_ended_in, p_demand => row(p_flow_slugs, p_worker_ids, p_limit)::pgflow._demand);
+      tasks := pgflow._advance_runs(v_ended_in, p_demand => row(p_flow_slugs, p_worker_ids, v_limit)::pgflow._demand);
     end if;
     ended_runs := pgflow._ended_runs(v_going_on);
     skipped_steps := nullif(current_setting('pgflow.skipped_steps'), '[]')::jsonb;
   end if;
 
-  foreach v_flow_slug in array p_flow_slugs loop
-    v_room := p_limit - coalesce(cardinality(tasks), 0);
-    exit when v_room <= 0;
-    tasks := tasks || pgflow._take_tasks(
-      v_flow_slug, p_worker_ids[array_position(p_flow_slugs, v_flow_slug)], v_room);
+  foreach v_flow_slug in array coalesce(p_flow_slugs, '{}') loop
+    v_room := v_limit - coalesce(cardinality(tasks), 0);
+    exit when v_room = 0;
+    v_worker_id := p_worker_ids[array_position(p_flow_slugs, v_flow_slug)];
+    continue when v_worker_id is null;
+    tasks := tasks || pgflow._take_tasks(v_flow_slug, v_worker_id, v_room);
   end loop;
 
   if tasks is not null then
     tasks := array(select task from pgflow._fill_inputs(tasks) as task);
   end if;
-  if cardinality(tasks) < p_limit or tasks is null then
+  if coalesce(cardinality(tasks), 0) < v_limit then
     pause := pgflow._seconds_to_next_message(p_flow_slugs);
   end if;
 end

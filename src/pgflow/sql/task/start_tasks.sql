@@ -10,7 +10,7 @@ declare
   v_tasks pgflow.started_task[] := pgflow._start_tasks(start_tasks.flow_slug, start_tasks.msg_ids, start_tasks.worker_id);
 begin
   -- Two seconds past the timeout, so that a worker reports it before the message comes back.
-  perform pgflow._set_visibility(array_agg(task.flow_slug), array_agg(task.message_id), array_agg(task.timeout + 2))
+  perform pgflow._set_visibility(array_agg(task.flow_slug), array_agg(task.message_id), array_agg(least(task.timeout, 2147483645) + 2))
   from unnest(v_tasks) as task;
 
   return query
