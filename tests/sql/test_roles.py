@@ -284,7 +284,7 @@ FORBIDDEN_TO_STARTERS = [
     "select pgflow.complete_tasks('{}', '{}', '{}', '{}', '{}')",
     "select pgflow.fail_tasks('{}', '{}', '{}', '{}', '{}')",
     "select pgflow.release_tasks('{}', '{}', '{}', '{}')",
-    "select pgflow.release_lost_tasks('{}', '{}', '{}', '{}')",
+    "select pgflow.release_lost_tasks('{}', '{}', '{}', '{}', '{}')",
     f"select pgflow.exchange_tasks({NO_REPORTS}, array['flow'], array[gen_random_uuid()], 1)",
     "select pgflow.register_worker(gen_random_uuid(), 'flow', 'mine')",
     "select pgflow.keep_alive('{}', '{}', 'mine')",

@@ -99,15 +99,14 @@ def release_tasks(reports: Sequence[TaskReport], worker_ids: Sequence[UUID] | No
     )
 
 
-def release_lost_tasks(worker_ids: Sequence[UUID], known: Sequence[tuple[UUID, str, int]]) -> Call[int]:
+def release_lost_tasks(worker_ids: Sequence[UUID], known: Sequence[tuple[UUID, str, int, int]]) -> Call[int]:
     """Give back what these workers don't know that they have: `pgflow.release_lost_tasks`. Gives the number of tasks.
 
-    `known` are the tasks that they know of: run, step, index.
+    `known` are the tasks that they know of: run, step, index, attempt.
     """
-    run_ids, step_slugs, task_indexes = ([key[place] for key in known] for place in range(3))
     return Call(
-        "select cardinality(pgflow.release_lost_tasks(%s, %s, %s, %s))",
-        (list(worker_ids), run_ids, step_slugs, task_indexes),
+        "select cardinality(pgflow.release_lost_tasks(%s, %s, %s, %s, %s))",
+        (list(worker_ids), *([key[place] for key in known] for place in range(4))),
         lambda rows: int(rows[0][0]),
     )
 

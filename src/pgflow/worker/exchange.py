@@ -265,8 +265,7 @@ class ExchangeLoop:
 
     async def _release_lost(self) -> None:
         """Give back tasks that were handed over in an answer that never came."""
-        known = [(task.run_id, task.step_slug, task.task_index) for task in self.held()]
-        known += [(report.run_id, report.step_slug, report.task_index) for report in self._outbox.undelivered()]
+        known = [*map(_key, self.held()), *map(_key, self._outbox.undelivered())]
         count = await self._database.run(calls.release_lost_tasks(list(self._worker_ids.values()), known))
         self._answer_lost = False
         if count:
@@ -296,6 +295,10 @@ class ExchangeLoop:
                 await self._wake.wait()
         except TimeoutError:
             pass
+
+
+def _key(work: StartedTask | TaskReport) -> tuple[UUID, str, int, int]:
+    return work.run_id, work.step_slug, work.task_index, work.attempt
 
 
 def released(task: StartedTask) -> TaskReport:

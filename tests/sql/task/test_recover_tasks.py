@@ -8,6 +8,7 @@ from sql.engine import (
     Connection,
     Row,
     begin,
+    complete,
     define,
     live,
     row,
@@ -18,7 +19,7 @@ from sql.engine import (
     tasks,
     value,
 )
-from sql.sessions import sessions
+from sql.sessions import DEADLINE_SECONDS, sessions, wait_until_blocked
 
 
 def recover(connection: Connection, limit: int | None = 1000) -> Row:
@@ -52,8 +53,8 @@ def test_what_is_given_up_ends_its_run_by_policy(connection: Connection) -> None
     for _ in range(4):
         begin(connection, run_id, "a")
         pass_time(connection)
-        counts = recover(connection)
-    assert counts == {"requeued_count": 0, "failed_count": 1}
+        recover(connection)
+    assert recover(connection) == {"requeued_count": 0, "failed_count": 1}
     assert statuses(connection, run_id) == {"a": "failed"}
     assert run(connection, run_id)["status"] == "failed"
 
@@ -99,3 +100,27 @@ def test_whoever_listens_for_tasks_is_told(database_url: str) -> None:
         worker.connection.commit()
         told = next(listener.connection.notifies(timeout=20, stop_after=1))
         assert (told.channel, told.payload) == ("pgflow_tasks", "flow")
+
+
+def test_it_holds_no_task_while_it_waits_for_a_run(database_url: str) -> None:
+    with sessions(database_url, 3) as (worker, recovery, observer):
+        define(worker.connection, "a", "b")
+        given_up, stalled = start(worker.connection), start(worker.connection)
+        for run_id, step_slug in ((given_up, "a"), (given_up, "b"), (stalled, "a"), (stalled, "b")):
+            begin(worker.connection, run_id, step_slug)
+        query = """
+            update pgflow.step_tasks set permanently_stalled_at = now(), requeued_count = 3
+            where run_id = %s and step_slug = 'a'
+        """
+        worker.connection.execute(query, (given_up,))
+        worker.connection.commit()
+
+        complete(worker.connection, given_up, "b")  # holds its run
+        pass_time(recovery.connection)
+        recovering = recovery.in_background(recover)
+        wait_until_blocked(observer.connection, recovery, worker, recovering)
+        complete(worker.connection, stalled, "b")
+        complete(worker.connection, stalled, "a")
+        worker.connection.commit()
+        assert recovering.result(timeout=DEADLINE_SECONDS) == {"requeued_count": 0, "failed_count": 1}
+        recovery.connection.commit()

@@ -37,10 +37,10 @@ def working(connection: Connection) -> RunId:
     return run_id
 
 
-def release_lost(connection: Connection, *known: tuple[RunId, str, int]) -> list[int]:
+def release_lost(connection: Connection, *known: tuple[RunId, str, int, int]) -> list[int]:
     """Give back what the worker has but doesn't know of."""
-    columns: list[list[Any]] = [[key[place] for key in known] for place in range(3)]
-    query = "select pgflow.release_lost_tasks(%s, %s::uuid[], %s::text[], %s::int[])"
+    columns: list[list[Any]] = [[key[place] for key in known] for place in range(4)]
+    query = "select pgflow.release_lost_tasks(%s, %s::uuid[], %s::text[], %s::int[], %s::int[])"
     released = value(connection, query, [WORKER], *columns)
     assert isinstance(released, list)
     return released
@@ -105,7 +105,7 @@ def test_a_negative_delay_is_none(connection: Connection, working: RunId) -> Non
 
 
 def test_what_a_worker_does_not_know_of_is_given_back(connection: Connection, working: RunId) -> None:
-    assert len(release_lost(connection, (working, "m", 0))) == 2
+    assert len(release_lost(connection, (working, "m", 0, 1))) == 2
     assert [found["status"] for found in tasks(connection, working)] == ["started", "queued", "queued"]
     assert [found["attempts_count"] for found in tasks(connection, working)] == [1, 0, 0]
 
@@ -113,5 +113,18 @@ def test_what_a_worker_does_not_know_of_is_given_back(connection: Connection, wo
 def test_nothing_is_given_back_that_is_known_or_belongs_to_others(connection: Connection, working: RunId) -> None:
     release(connection, (working, "m", 2, 0, 1))
     fetch(connection, worker=OTHER_WORKER)
-    assert release_lost(connection, (working, "m", 0), (working, "m", 1)) == []
+    assert release_lost(connection, (working, "m", 0, 1), (working, "m", 1, 1)) == []
     assert task(connection, working, "m", 2)["last_worker_id"] == OTHER_WORKER
+
+
+def test_an_attempt_that_is_not_known_is_given_back_although_the_one_before_is(
+    connection: Connection, working: RunId
+) -> None:
+    report = (working, "m", 0, "boom", 1)
+    known = [(working, "m", index, 1) for index in range(3)]
+    query = "select pgflow.fail_tasks(%s::uuid[], %s::text[], %s::int[], %s::text[], %s::int[], null, array[0])"
+    connection.execute(query, [[column] for column in report])
+    assert [found["attempt"] for found in fetch(connection)] == [2]
+    assert len(release_lost(connection, *known)) == 1
+    given_back = task(connection, working, "m", 0)
+    assert (given_back["status"], given_back["attempts_count"]) == ("queued", 1)

@@ -16,9 +16,10 @@ begin
     return;
   end if;
 
+  -- First what waits for runs, since others who hold a run wait for its tasks. What is given up here fails the next time.
+  failed_count := pgflow.fail_stalled_tasks();
   select stalled.requeued_count into requeued_count
   from pgflow._requeue_stalled(interval '30 seconds', p_limit) as stalled;
-  failed_count := pgflow.fail_stalled_tasks();
   delete from pgflow.listeners where expires_at < clock_timestamp() - interval '1 minute';
 end
 $$;

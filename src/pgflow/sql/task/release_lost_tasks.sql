@@ -2,7 +2,8 @@ create or replace function pgflow.release_lost_tasks(
   p_worker_ids uuid[],
   p_run_ids uuid[],
   p_step_slugs text[],
-  p_task_indexes int[]
+  p_task_indexes int[],
+  p_attempts int[]
 )
 returns int[]
 language plpgsql security definer
@@ -23,13 +24,17 @@ begin
   where r.status = 'started'
     and t.status = 'started'
     and t.last_worker_id = any (p_worker_ids)
-    and (t.run_id, t.step_slug, t.task_index) not in (
-      select known.run_id, known.step_slug, known.task_index
-      from unnest(p_run_ids, p_step_slugs, p_task_indexes) as known (run_id, step_slug, task_index)
+    and not exists (
+      select
+      from unnest(p_run_ids, p_step_slugs, p_task_indexes, p_attempts) as known (run_id, step_slug, task_index, attempt)
+      where known.run_id = t.run_id
+        and known.step_slug = t.step_slug
+        and known.task_index = t.task_index
+        and known.attempt = t.attempts_count
     );
 
   return pgflow.release_tasks(
     v_lost.run_ids, v_lost.step_slugs, v_lost.task_indexes, v_lost.attempts, null, p_worker_ids);
 end
 $$;
-comment on function pgflow.release_lost_tasks(uuid[], uuid[], text[], int[]) is 'Gives back, without counting their attempt, the tasks that these workers have started except those named: for workers that have lost the answer of a call that started tasks. Returns one element per task.';
+comment on function pgflow.release_lost_tasks(uuid[], uuid[], text[], int[], int[]) is 'Gives back, without counting their attempt, the tasks that these workers have started except those named, each with its attempt: for workers that have lost the answer of a call that started tasks. Returns one element per task.';
