@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,8 +14,8 @@ from psycopg import Connection, sql
 from model import snapshot
 from model.definition import Flow
 from model.model import Model
-from model.records import Completion, Failure, Refused, StartedTask
-from model.values import Value, as_text
+from model.records import Completion, Demand, Exchanged, Failure, Refused, Release, StartedTask
+from model.values import Value, as_json, as_text
 
 WORKERS = (UUID("00000000-0000-0000-0000-00000000a001"), UUID("00000000-0000-0000-0000-00000000a002"))
 UNKNOWN = UUID("00000000-0000-0000-0000-00000000dead")
@@ -113,6 +114,59 @@ class Comparison:
             lambda: sorted(self._value(query, *_addresses(reports), *columns)),
             lambda: self.model.fail_tasks(reports),
         )
+
+    def release_tasks(self, reports: Sequence[Release]) -> None:
+        """Give tasks back."""
+        query = "select pgflow.release_tasks(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[])"
+        columns = [[getattr(report, name) for report in reports] for name in ("attempt", "delay")]
+        self._call(
+            "release_tasks",
+            lambda: sorted(self._value(query, *_addresses(reports), *columns)),
+            lambda: self.model.release_tasks(reports),
+        )
+
+    def exchange_tasks(self, completions: Sequence[Completion], failures: Sequence[Failure], demand: Demand) -> None:
+        """Report tasks of both kinds and get new ones."""
+        self._set_visibility(demand.visible)
+        self._call(
+            "exchange_tasks",
+            lambda: self._exchange(completions, failures, demand),
+            lambda: _exchanged_by_model(self.model.exchange_tasks(completions, failures, demand)),
+        )
+
+    def _exchange(
+        self, completions: Sequence[Completion], failures: Sequence[Failure], demand: Demand
+    ) -> tuple[object, ...]:
+        query = """
+            select recorded, to_jsonb(tasks)::text as tasks, to_jsonb(ended_runs) as ended_runs, skipped_steps
+            from pgflow.exchange_tasks(
+              %s::uuid[], %s::text[], %s::int[], %s::int[], %s::text[]::jsonb[], %s::text[], %s::boolean[], %s::int[],
+              %s::text[], %s::uuid[], %s)
+        """
+        reports = [*completions, *failures]
+        outputs = [as_text(report.output) for report in completions]
+        columns = [
+            [getattr(report, name, None) for report in reports] for name in ("error_message", "final", "retry_delay")
+        ]
+        [found] = self._rows(
+            query, *_addresses(completions, failures), [report.attempt for report in reports],
+            outputs + [None] * len(failures), *columns,
+            list(demand.flow_slugs), [demand.worker_id] * len(demand.flow_slugs), demand.limit,
+        )  # fmt: skip
+        return (
+            sorted(found["recorded"]),
+            [_handed(task) for task in json.loads(found["tasks"] or "[]")],
+            sorted((run["run_id"], run["status"]) for run in found["ended_runs"] or []),
+            sorted((step["run_id"], step["step_slug"], step["skip_reason"]) for step in found["skipped_steps"] or []),
+        )
+
+    def _set_visibility(self, visible: bool) -> None:
+        """Make all messages visible, in their order, or none of them."""
+        seconds = -3600 if visible else 3600
+        for slug in self.model.queues:
+            query = sql.SQL("update pgmq.{} set vt = clock_timestamp() + make_interval(secs => %s + msg_id * 0.001)")
+            self.connection.execute(query.format(sql.Identifier(f"q_{slug}")), (seconds,))
+        self._before = self._reader.read()
 
     def requeue_stalled_tasks(self, after_seconds: int = 0) -> None:
         """Let time go by, then look for stalled tasks."""
@@ -244,9 +298,9 @@ class Comparison:
         return only
 
 
-def _addresses(reports: Sequence[Completion] | Sequence[Failure]) -> list[list[object]]:
+def _addresses(*batches: Sequence[Completion] | Sequence[Failure] | Sequence[Release]) -> list[list[object]]:
     names = ("run_id", "step_slug", "task_index")
-    return [[getattr(report, name) for report in reports] for name in names]
+    return [[getattr(report, name) for reports in batches for report in reports] for name in names]
 
 
 def _with_text_ids(row: dict[str, Any]) -> dict[str, Any]:
@@ -262,3 +316,13 @@ def _started(row: dict[str, Any]) -> tuple[object, ...]:
 def _started_by_model(task: StartedTask) -> tuple[object, ...]:
     inputs = (as_text(task.input), as_text(task.flow_input))
     return (str(task.run_id), task.step_slug, task.task_index, task.message_id, *inputs)
+
+
+def _handed(task: dict[str, Any]) -> tuple[object, ...]:
+    inputs = [as_text(as_json(task[name])) for name in ("input", "flow_input")]  # SQL NULL reads as JSON null here
+    return (task["run_id"], task["step_slug"], task["task_index"], task["message_id"], *inputs)
+
+
+def _exchanged_by_model(exchanged: Exchanged) -> tuple[object, ...]:
+    tasks = [_handed(vars(task) | {"run_id": str(task.run_id)}) for task in exchanged.tasks]
+    return (exchanged.recorded, tasks, exchanged.ended_runs, exchanged.skipped_steps)

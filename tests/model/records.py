@@ -149,6 +149,40 @@ class Failure:
     retry_delay: int | None = None
 
 
+@dataclass(frozen=True)
+class Release:
+    """A report that gives a task back for so many seconds."""
+
+    run_id: UUID
+    step_slug: str
+    task_index: int = 0
+    delay: int | None = None
+    attempt: int | None = None
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a worker wants of an exchange: tasks of some flows, in this order, up to a limit.
+
+    The messages that were in the queues before are read too where they are `visible`.
+    """
+
+    flow_slugs: tuple[str, ...]
+    worker_id: UUID
+    limit: int
+    visible: bool = False
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """What an exchange gives: positions of reports that counted, tasks in their order, runs and steps that ended."""
+
+    recorded: list[int]
+    tasks: list[StartedTask]
+    ended_runs: list[tuple[str, str]]
+    skipped_steps: list[tuple[str, str, str]]
+
+
 class Refused(Exception):
     """The engine raises an error with this SQLSTATE and text, and nothing changes."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import UUID
 
 from hypothesis import strategies as st
 
 from model.definition import Flow, Step
 from model.model import STALLED_AFTER, Model
-from model.records import Completion, Failure, Run
+from model.records import Completion, Demand, Failure, Release, Run
 from model.values import SQL_NULL, Json, Value
 
 SLUGS = "abcdef"
@@ -161,6 +162,29 @@ def failures(draw: st.DrawFn, model: Model, max_size: int = 5) -> list[Failure]:
         Failure(run.run_id, slug, index, draw(errors), attempt, draw(is_final), draw(retry_delays))
         for run, slug, index, attempt in draw(_batches(model, max_size))
     ]
+
+
+@st.composite
+def mixed(draw: st.DrawFn, model: Model) -> tuple[list[Completion], list[Failure]]:
+    """Draw the reports of one exchange, in which a failure has an error."""
+    failed = [replace(failure, error_message=failure.error_message or "boom") for failure in draw(failures(model))]
+    return draw(completions(model)), failed[: draw(st.integers(0, 4))]
+
+
+@st.composite
+def releases(draw: st.DrawFn, model: Model, max_size: int = 5) -> list[Release]:
+    """Draw tasks that are given back, each once."""
+    batch = {(run.run_id, slug, index): attempt for run, slug, index, attempt in draw(_batches(model, max_size))}
+    delays = st.sampled_from([None, 0, 0, 90])
+    return [Release(*key, draw(delays), attempt) for key, attempt in batch.items()]
+
+
+def demands(worker_ids: Sequence[UUID]) -> st.SearchStrategy[Demand]:
+    """Draw what a worker wants, mostly all there is."""
+    flow_slugs = st.sampled_from([("first",), ("first", "second"), ("second", "first"), ("second",), ()])
+    return st.builds(
+        Demand, flow_slugs, st.sampled_from(worker_ids), st.sampled_from([0, 1, 2, 5, 100, 100]), st.booleans()
+    )
 
 
 @st.composite

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from model import strategies
 from model.comparison import UNKNOWN, WORKERS, Comparison
 from model.definition import Flow
-from model.records import Completion
+from model.records import Completion, Demand
 from sql.engine import record_events
 
 WANTED = os.environ.get("PGFLOW_MODEL_EXAMPLES")
@@ -109,6 +109,17 @@ class Calls(RuleBasedStateMachine):
     @rule(data=st.data())
     def fail_tasks(self, data: st.DataObject) -> None:
         self.both.fail_tasks(data.draw(strategies.failures(self.both.model)))
+
+    @has_runs
+    @rule(data=st.data(), demand=strategies.demands(WORKERS))
+    def exchange_tasks(self, data: st.DataObject, demand: Demand) -> None:
+        completions, failures = data.draw(strategies.mixed(self.both.model))
+        self.both.exchange_tasks(completions, failures, demand)
+
+    @has_runs
+    @rule(data=st.data())
+    def release_tasks(self, data: st.DataObject) -> None:
+        self.both.release_tasks(data.draw(strategies.releases(self.both.model)))
 
     @has_runs
     @rule(data=st.data())
