@@ -97,7 +97,7 @@ def test_a_changed_flow_is_refused_and_recompiled_on_request(pgflow, compiled, w
         ("greeting_module:ap", "has no attribute 'ap'; it has app, flows, greeting, nothing, second"),
         ("greeting_module:app.nothing", "has no attribute 'app.nothing'"),
         ("greeting_module:Flow", "greeting_module:Flow is a type; it must be a PgFlow object, a Flow, or a list"),
-        ("greeting_module:nothing", "greeting_module:nothing has no flows; pass them as PgFlow(flows=[…])"),
+        ("greeting_module:nothing", "greeting_module:nothing has no flows; pass them as PgFlow(flows=[…], jobs=[…])"),
     ],
 )
 @pytest.mark.parametrize("command", ["compile", "worker"])

@@ -11,6 +11,8 @@ import pytest
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent.parent
+ACCEPTED = sorted(path.name for path in FOLDER.glob("accepted*.py"))
+REFUSED = sorted(path.name for path in FOLDER.glob("refused*.py"))
 
 
 def errors_in(file: str, cache: Path) -> set[tuple[int, str]]:
@@ -54,18 +56,18 @@ def lines_refused_by_pyright() -> dict[str, set[int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["accepted.py", "accepted_client.py"])
+@pytest.mark.parametrize("file", ACCEPTED)
 def test_good_programs_are_accepted_by_mypy(cache: Path, file: str) -> None:
     assert errors_in(file, cache) == set()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["refused.py", "refused_client.py"])
+@pytest.mark.parametrize("file", REFUSED)
 def test_wrong_programs_are_refused_by_mypy(cache: Path, file: str) -> None:
     assert errors_in(file, cache) == marked_errors(file)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["accepted.py", "accepted_client.py", "refused.py", "refused_client.py"])
+@pytest.mark.parametrize("file", ACCEPTED + REFUSED)
 def test_pyright_agrees(lines_refused_by_pyright: dict[str, set[int]], file: str) -> None:
     assert lines_refused_by_pyright[file] == {line for line, _code in marked_errors(file)}

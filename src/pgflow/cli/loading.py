@@ -38,7 +38,7 @@ def load_flows(reference: str) -> tuple[Flow, ...]:
             f"{reference} is a {type(found).__name__}; it must be a PgFlow object, a Flow, or a list of flows"
         )
     if not flows:
-        raise DefinitionError(f"{reference} has no flows; pass them as PgFlow(flows=[…])")
+        raise DefinitionError(f"{reference} has no flows; pass them as PgFlow(flows=[…], jobs=[…])")
     return _without_namesakes(flows)
 
 
