@@ -64,6 +64,7 @@ PUBLIC = [
     "TaskStatus",
     "TooNew",
     "TooOld",
+    "TransactionFailed",
     "UnusableConnection",
     "WaitTimeout",
     "Worker",

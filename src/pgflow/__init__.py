@@ -24,6 +24,7 @@ from pgflow.errors import (
     StepNotFound,
     TooNew,
     TooOld,
+    TransactionFailed,
     UnusableConnection,
     WaitTimeout,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "TaskStatus",
     "TooNew",
     "TooOld",
+    "TransactionFailed",
     "UnusableConnection",
     "WaitTimeout",
     "Worker",

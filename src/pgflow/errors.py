@@ -19,6 +19,7 @@
     │   └── NotGranted         the role lacks a right; says who can give it
     ├── ConnectionLost         the database can't be reached, or went away
     ├── UnusableConnection     the caller's own connection is in no state to be used
+    ├── TransactionFailed      what a handler did in ctx.transaction() can't be committed
     └── raised by handlers, to say what becomes of their task
         ├── Retry              this attempt failed; the next one at a chosen time
         ├── NonRetryable       the task failed, whatever attempts are left
@@ -165,6 +166,10 @@ class UnusableConnection(PgFlowError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the connection given as conn can't be used: {reason}")
+
+
+class TransactionFailed(PgFlowError):
+    """What a handler did in `ctx.transaction()` can't be committed, so its task isn't completed either."""
 
 
 class Retry(PgFlowError):

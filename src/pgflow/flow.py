@@ -191,15 +191,16 @@ class Flow(Generic[InputT, OutputT]):
         error.args = (f"No handler defined for step: {step_slug}",)
         raise error
 
-    def retry_delay(self, step_slug: str, attempt: int) -> int | None:
+    def retry_delay(self, step_slug: str, attempt: int, base_delay: int | None = None) -> int | None:
         """Return the seconds from this attempt, counted from 1, to the next, by chance where there is `jitter`.
 
-        None if the database's formula holds. Raises :class:`StepNotFound`.
+        None if the database's formula holds. `base_delay` stands for that of the code. Raises :class:`StepNotFound`.
         """
         if step_slug not in self._steps:
             raise StepNotFound(step_slug, list(self._steps))
         step = self._steps[step_slug]
-        base_delay = step.shape.base_delay
+        if base_delay is None:
+            base_delay = step.shape.base_delay
         return step.backoff.delay(self.options["base_delay"] if base_delay is None else base_delay, attempt)
 
     def graph(self, format: Literal["mermaid", "dot", "text"] = "mermaid") -> str:  # noqa: A002 - the public name

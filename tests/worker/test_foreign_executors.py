@@ -28,7 +28,7 @@ async def report_of(foreign: Executor, value: Any = None, handler: Any = elsewhe
     try:
         return await executor.execute(task_of(flow, value, **fields))
     finally:
-        executor.close()
+        await executor.close()
 
 
 class Waiting(Executor):

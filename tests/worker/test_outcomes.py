@@ -28,6 +28,7 @@ def executor_of(flow: Flow, **options: Any) -> Executor:
 def task_of(flow: Flow, value: Any = None, **fields: Any) -> StartedTask:
     """The first attempt at the only step of a flow."""
     (step_slug,) = fields.pop("steps", flow.steps)
+    fields.setdefault("base_delay", flow.options["base_delay"])
     given = {"attempt": 1, "max_attempts": 3, "timeout": 60, "task_index": 0} | fields
     return StartedTask(flow.slug, RUN_ID, step_slug, input={}, flow_input=value, message_id=1, **given)
 
@@ -50,7 +51,7 @@ async def report_of(flow: Flow, value: Any = None, **fields: Any) -> TaskReport:
     try:
         return await executor.execute(task_of(flow, value, **fields))
     finally:
-        executor.close()
+        await executor.close()
 
 
 @pytest.fixture(params=[False, True], ids=["thread", "loop"])
@@ -151,6 +152,11 @@ async def test_failures_wait_as_long_as_the_flow_says() -> None:
     assert (await report_of(flow, attempt=1, max_attempts=1)).retry_delay == 15
 
 
+async def test_the_longest_delay_holds_for_a_base_that_was_changed_in_the_database() -> None:
+    flow = raising(lambda: ValueError("odd"), is_async=True, base_delay=1, max_delay=15)
+    assert (await report_of(flow, base_delay=5)).retry_delay == 10
+
+
 async def test_a_chosen_delay_goes_before_that_of_the_flow() -> None:
     assert (await report_of(raising(lambda: Retry(after=99), is_async=True, max_delay=15))).retry_delay == 99
     assert (await report_of(raising(lambda: NonRetryable("no"), is_async=True, max_delay=15))).retry_delay is None
@@ -174,7 +180,7 @@ async def test_an_input_that_was_changed_by_hand_fails_its_task(task_input: Any)
     executor = executor_of(flow)
     task = StartedTask("changed", RUN_ID, "second", 0, task_input, None, 1, 1, 3, 60)
     assert (await executor.execute(task)).error_message is not None
-    executor.close()
+    await executor.close()
 
 
 # Tracebacks
@@ -259,7 +265,7 @@ async def test_a_cancelled_thread_learns_that_nobody_waits() -> None:
     await executor.execute(task_of(flow, 1, timeout=0.05))
     await eventually(lambda: seen == [False, True], "the handler has noticed")
     await eventually(lambda: executor.abandoned_threads == 0, "its thread is free")
-    executor.close()
+    await executor.close()
 
 
 async def test_an_async_handler_that_ignores_its_cancellation_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +313,7 @@ async def test_too_many_threads_left_behind_keep_others_from_starting(caplog: py
     released.set()
     await eventually(lambda: executor.is_healthy, "the threads have ended")
     assert (await executor.execute(task_of(flow, False))).output == b'"done"'
-    executor.close()
+    await executor.close()
 
 
 async def test_a_task_waits_when_its_input_cannot_be_read_for_now() -> None:
@@ -321,7 +327,7 @@ async def test_a_task_waits_when_its_input_cannot_be_read_for_now() -> None:
     executor = executor_of(flow)
     task = StartedTask("waiting", RUN_ID, "second", 0, 1, None, 1, 1, 3, 60)
     assert await executor.execute(task) == TaskReport(RUN_ID, "second", 0, 1, release_delay=10)
-    executor.close()
+    await executor.close()
 
 
 # Telemetry
@@ -337,7 +343,7 @@ async def test_the_start_of_an_attempt_is_told() -> None:
         await executor.execute(task_of(flow, 1))
     finally:
         telemetry.detach("test")
-        executor.close()
+        await executor.close()
     assert told == [
         (
             "task.start",

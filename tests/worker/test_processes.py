@@ -45,7 +45,7 @@ class Bench:
 
     def close(self) -> None:
         for executor in self.executors.values():
-            executor.close()
+            await executor.close()
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ async def test_a_timeout_costs_only_its_own_task(tmp_path: Path) -> None:
     report, *reports = await asyncio.gather(hanging, *others)
     assert report.error_message == "Task timed out after 3s"
     assert all(report.output for report in reports)
-    executor.close()
+    await executor.close()
 
 
 async def test_a_task_that_waits_for_a_process_can_be_cancelled(own_bench: Bench, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ async def test_handlers_see_that_the_worker_stops(tmp_path: Path) -> None:
     executor.announce_stop()
     assert (await running).output == b"[false,true]"
     assert (await executor.execute(task_of(flow, str(tmp_path)))).output is not None
-    executor.close()
+    await executor.close()
 
 
 async def test_a_process_is_replaced_after_its_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +240,7 @@ async def test_a_process_is_replaced_after_its_tasks(monkeypatch: pytest.MonkeyP
     flow = flow_of(elsewhere.counts)
     executor = executor_of(flow, processes=1)
     assert [(await executor.execute(task_of(flow))).output for _ in range(5)] == [b"1", b"2", b"1", b"2", b"1"]
-    executor.close()
+    await executor.close()
 
 
 async def test_threads_that_a_handler_leaves_do_not_keep_its_process(own_bench: Bench) -> None:
@@ -291,7 +291,7 @@ async def main():
     executor = Executor({"program": flow}, PgFlow("postgresql://nobody@127.0.0.1:1/nowhere"), asyncio.Event())
     task = StartedTask("program", UUID(int=1), "step", 0, {}, 1, 1, 1, 3, 60)
     print((await executor.execute(task)).output.decode())
-    executor.close()
+    await executor.close()
 
 if __name__ == "__main__":
     asyncio.run(main())

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, MutableMapping
+from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
+from psycopg import AsyncConnection, Connection
+
 from pgflow._async.client import Client
+from pgflow._async.transaction import AsyncTaskTransaction
+from pgflow._sync.transaction import TaskTransaction
 from pgflow.errors import PgFlowError
 from pgflow.logs import task_name
 from pgflow.types import Json, StartedTask
@@ -32,6 +37,7 @@ class Context:
         is_stopping: Callable[[], bool],
         client: Client | None = None,
         read_flow_input: Callable[[StartedTask], Coroutine[Any, Any, Json]] | None = None,
+        transaction: AsyncTaskTransaction | TaskTransaction | None = None,
     ) -> None:
         self.run_id: UUID = task.run_id
         self.flow_slug: str = task.flow_slug
@@ -46,6 +52,7 @@ class Context:
         self._ended = False
         self._client = client
         self._read_flow_input = read_flow_input
+        self.task_transaction = transaction
         self._flow_input: tuple[Json] | None = None
         self._reading = asyncio.Lock()
 
@@ -89,6 +96,46 @@ class Context:
             if self._flow_input is None:
                 self._flow_input = (await self._read_flow_input(self._task),)
         return self._flow_input[0]
+
+    def transaction(self) -> TransactionBlock:
+        """Return a context manager over a connection of psycopg: async in `async def` handlers, plain in `def` ones.
+
+        What is written there is committed together with the task's completion, after the handler has returned, or not
+        at all. All blocks are in one transaction; one that is left by an exception takes back what it wrote itself.
+        Raises :class:`PgFlowError` where the handler runs in another process, :class:`ConnectionLost` if there is no
+        connection, and :class:`TransactionFailed` when an error of the database was caught inside the block. ::
+
+            async with ctx.transaction() as connection:
+                await connection.execute("insert into payments values (%s)", (order.number,))
+        """
+        if self.task_transaction is None:
+            raise _not_here("transaction()")
+        return TransactionBlock(self.task_transaction)
+
+
+class TransactionBlock:
+    """A part of the task's transaction, to be entered once."""
+
+    def __init__(self, transaction: AsyncTaskTransaction | TaskTransaction) -> None:
+        self._transaction = transaction
+        self._left = ExitStack()
+        self._left_async = AsyncExitStack()
+
+    def __enter__(self) -> Connection[Any]:
+        if not isinstance(self._transaction, TaskTransaction):
+            raise TypeError("`async def` handlers write `async with ctx.transaction()`")
+        return self._left.enter_context(self._transaction.block())
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        return self._left.__exit__(*raised)
+
+    async def __aenter__(self) -> AsyncConnection[Any]:
+        if not isinstance(self._transaction, AsyncTaskTransaction):
+            raise TypeError("`def` handlers write `with ctx.transaction()`")
+        return await self._left_async.enter_async_context(self._transaction.block())
+
+    async def __aexit__(self, *raised: Any) -> bool | None:
+        return await self._left_async.__aexit__(*raised)
 
 
 def _not_here(name: str) -> PgFlowError:

@@ -20,10 +20,12 @@ from pgflow.types import Json, StartedTask, TaskReport
 from pgflow.worker.context import Context
 from pgflow.worker.outcome import Failed, Outcome, Released, failed, report, timed_out
 from pgflow.worker.places import Places
+from pgflow.worker.transactions import Transactions
 
 logger = logging.getLogger("pgflow.worker")
 
 ABANDONED_LIMIT: Final = 10
+TRANSACTION_CONNECTIONS: Final = 4
 _REFUSAL_SECONDS: Final = 10
 
 
@@ -32,7 +34,8 @@ class Executor:
 
     `stopping` is what handlers see as `ctx.shutting_down`; `worker_ids` are those of the flows, for telemetry.
     `executors` are the user's by name, `processes` is how many there are for `executor="process"`. There are no more
-    threads than tasks at once, and `abandoned_limit` that were left behind by handlers that took too long. Raises
+    threads than tasks at once, and `abandoned_limit` that were left behind by handlers that took too long.
+    `transaction_connections` bounds those for `ctx.transaction()`, of each kind; handlers wait for them. Raises
     DefinitionError for steps that ask for an executor that isn't there, or whose handler others can't import.
     """
 
@@ -45,6 +48,7 @@ class Executor:
         worker_ids: Mapping[str, UUID] | None = None,
         executors: Mapping[str, ForeignExecutor] | None = None,
         processes: int = 10,
+        transaction_connections: int = TRANSACTION_CONNECTIONS,
         abandoned_limit: int = ABANDONED_LIMIT,
     ) -> None:
         self._flows = flows
@@ -54,6 +58,7 @@ class Executor:
         self._abandoned_limit = abandoned_limit
         self._was_healthy = True
         self._places = Places(flows.values(), executors, processes=processes)
+        self._transactions = Transactions(client.database, size=transaction_connections)
 
     @property
     def abandoned_threads(self) -> int:
@@ -82,9 +87,10 @@ class Executor:
         """Let handlers in processes see that the worker stops; those inside this process see `stopping`."""
         self._places.announce_stop()
 
-    def close(self) -> None:
-        """End all processes, and the threads that have nothing to do. The user's executors stay open."""
+    async def close(self) -> None:
+        """End all processes, the threads that have nothing to do, and connections. The user's executors stay open."""
         self._places.close()
+        await self._transactions.close()
 
     async def _outcome(self, task: StartedTask) -> Outcome:
         try:
@@ -115,12 +121,14 @@ class Executor:
     async def _call(self, step: Step, task: StartedTask, flow_input: Json) -> Outcome:
         if not self._has_places():
             return Released(_REFUSAL_SECONDS)
+        deadline = datetime.now(UTC) + timedelta(seconds=task.timeout)
         context = Context(
             task,
-            deadline=datetime.now(UTC) + timedelta(seconds=task.timeout),
+            deadline=deadline,
             is_stopping=self._stopping.is_set,
             client=self._client,
             read_flow_input=self._flow_input,
+            transaction=self._transactions.of(step, deadline),
         )
         try:
             return await self._places.call(step, task, flow_input, context)
@@ -144,7 +152,8 @@ class Executor:
         """Say when the next attempt is due, where the flow has more to say about it than the database's formula."""
         if failure.final or failure.retry_delay is not None or task.step_slug not in self._flows[task.flow_slug].steps:
             return failure
-        return replace(failure, retry_delay=self._flows[task.flow_slug].retry_delay(task.step_slug, task.attempt))
+        delay = self._flows[task.flow_slug].retry_delay(task.step_slug, task.attempt, task.base_delay)
+        return replace(failure, retry_delay=delay)
 
     def _announce(self, task: StartedTask) -> None:
         worker_id = self._worker_ids.get(task.flow_slug)

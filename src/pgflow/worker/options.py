@@ -21,3 +21,4 @@ class WorkerOptions(TypedDict, total=False):
     name: str | None
     executors: Mapping[str, Executor] | None
     processes: int | None
+    transaction_connections: int

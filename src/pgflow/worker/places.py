@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Executor as ForeignExecutor
+from functools import partial
 from typing import Final
 
+from pgflow._async.transaction import AsyncTaskTransaction
+from pgflow._sync.transaction import TaskTransaction
 from pgflow.errors import DefinitionError
 from pgflow.flow import Flow, Step
 from pgflow.handlers import import_problem, is_importable
@@ -16,6 +19,7 @@ from pgflow.worker.foreign import call_foreign
 from pgflow.worker.outcome import Outcome
 from pgflow.worker.pools import EventLoopPool, ThreadPool
 from pgflow.worker.processes import ProcessPool
+from pgflow.worker.transactions import perform, perform_async
 from pgflow.worker.work import Work
 
 _OWN: Final = ("thread", "process")
@@ -29,12 +33,20 @@ class Places:
     """
 
     def __init__(
-        self, flows: Iterable[Flow], executors: Mapping[str, ForeignExecutor] | None = None, *, processes: int
+        self, flows: Collection[Flow], executors: Mapping[str, ForeignExecutor] | None = None, *, processes: int
     ) -> None:
         self._executors = dict(executors or {})
         found = [*_executor_problems(self._executors), *_step_problems(flows, [*_OWN, *self._executors])]
         if found:
             raise DefinitionError(found)
+        self._mapped_over = {
+            (flow.slug, over)
+            for flow in flows
+            for step in flow.steps.values()
+            if step.shape.step_type == "map"
+            for over in step.shape.dependencies
+            if flow.steps[over].shape.step_type == "single"
+        }
         self._event_loop = EventLoopPool()
         self._threads = ThreadPool()
         self._processes = ProcessPool(self._threads, processes)
@@ -51,16 +63,21 @@ class Places:
 
     async def call(self, step: Step, task: StartedTask, flow_input: Json, context: Context) -> Outcome:
         """Call the handler of a step. What cancelling does to it depends on the place."""
-        work = Work(step.binding, task.input, flow_input, context)
-        match step.executor:
-            case "thread" if step.is_async:
-                return await self._event_loop.call(work.perform_async(), f"handler of {task.step_slug}")
-            case "thread":
+        is_mapped_over = (task.flow_slug, task.step_slug) in self._mapped_over
+        work = Work(step.binding, task.input, flow_input, context, is_mapped_over)
+        match step.executor, context.task_transaction:
+            case "thread", AsyncTaskTransaction() as transaction:
+                return await self._event_loop.call(perform_async(work, task, transaction), _name(task))
+            case "thread", TaskTransaction() as transaction:
+                return await self._threads.call(partial(perform, work, task, transaction))
+            case "thread", _ if step.is_async:
+                return await self._event_loop.call(work.perform_async(), _name(task))
+            case "thread", _:
                 return await self._threads.call(work.perform)
-            case "process":
+            case "process", _:
                 request = remote.request(step, task, flow_input, context.deadline, with_main=True)
                 return remote.outcome(await self._processes.call(request))
-            case name:
+            case name, _:
                 request = remote.request(step, task, flow_input, context.deadline, with_main=False)
                 return remote.outcome(await call_foreign(self._executors[name], name, request))
 
@@ -72,6 +89,10 @@ class Places:
         """End all processes, and the threads that have nothing to do. The user's executors are the user's to close."""
         self._processes.close()
         self._threads.close()
+
+
+def _name(task: StartedTask) -> str:
+    return f"handler of {task.flow_slug}.{task.step_slug}[{task.task_index}]"
 
 
 def _executor_problems(executors: Mapping[str, ForeignExecutor]) -> Iterable[str]:

@@ -10,17 +10,19 @@ from typing import Any
 
 from pgflow.binding import Binding
 from pgflow.types import Json
+from pgflow.worker.context import Context
 from pgflow.worker.outcome import Completed, Outcome, failed, raised
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A handler and what it is called with."""
+    """A handler and what it is called with; whether a map runs over what it returns."""
 
     binding: Binding
     task_input: Json
     flow_input: Json
-    context: object
+    context: Context
+    is_mapped_over: bool = False
 
     def perform(self) -> Outcome:
         """Call a `def` handler, here and now, and return what became of it. Raises nothing."""

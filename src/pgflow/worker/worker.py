@@ -32,7 +32,7 @@ from pgflow._async.client import Client
 from pgflow.errors import DefinitionError, PgFlowError
 from pgflow.flow import Flow
 from pgflow.worker.exchange import ExchangeLoop
-from pgflow.worker.executor import Executor
+from pgflow.worker.executor import TRANSACTION_CONNECTIONS, Executor
 from pgflow.worker.health import WorkerHealth
 from pgflow.worker.heartbeat import LONGEST_INTERVAL, HeartbeatThread
 from pgflow.worker.lease import Leases
@@ -56,7 +56,8 @@ class Worker:
     notifications. Every `heartbeat_interval` seconds, at most 20, it says that it is alive and learns whether it is
     asked to leave; every `recovery_interval` seconds it puts stalled tasks back, unless another worker is at it. With
     `retention`, which needs the rights of the owner, it deletes runs of its flows that ended longer ago. `executors`
-    are what steps may name in `executor=`; `processes` bounds those for `executor="process"` (default: `concurrency`).
+    are what steps may name in `executor=`; `processes` bounds those for `executor="process"` (default: `concurrency`);
+    `transaction_connections` bounds those for `ctx.transaction()`, once for `async def` handlers and once for others.
     Client and executors are the caller's to close.
     """
 
@@ -73,6 +74,7 @@ class Worker:
         name: str | None = None,
         executors: Mapping[str, ForeignExecutor] | None = None,
         processes: int | None = None,
+        transaction_connections: int = TRANSACTION_CONNECTIONS,
     ) -> None:
         self.state = WorkerState.CREATED
         self.stop_reason: str | None = None
@@ -91,6 +93,7 @@ class Worker:
             worker_ids=self._worker_ids,
             executors=executors,
             processes=concurrency if processes is None else processes,
+            transaction_connections=transaction_connections,
         )
         self._exchange = ExchangeLoop(
             client.database,
@@ -236,7 +239,7 @@ class Worker:
         for service in self._services:
             await service.stop()
         await self._heartbeat.stop()
-        self._executor.close()
+        await self._executor.close()
         if not exchanging.cancelled():
             await self._sign_off()
         self._enter(WorkerState.STOPPED)
