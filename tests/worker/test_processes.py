@@ -43,7 +43,7 @@ class Bench:
         executor = self.executors.setdefault(handler, executor_of(flow, processes=1))
         return await executor.execute(task_of(flow, value, **fields))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for executor in self.executors.values():
             await executor.close()
 
@@ -53,7 +53,7 @@ def bench() -> Iterator[Bench]:
     """What most tests share, since a process takes half a second to start."""
     bench = Bench()
     yield bench
-    bench.close()
+    asyncio.run(bench.close())
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def own_bench() -> AsyncIterator[Bench]:
     """A bench of one's own, which leaves nothing behind."""
     before, bench = children(), Bench()
     yield bench
-    bench.close()
+    await bench.close()
     await eventually(lambda: children() <= before, "the processes have ended")
     (executor,) = bench.executors.values()
     await eventually(lambda: executor.abandoned_threads == 0, "and the threads that waited for them")
@@ -246,7 +246,7 @@ async def test_a_process_is_replaced_after_its_tasks(monkeypatch: pytest.MonkeyP
 async def test_threads_that_a_handler_leaves_do_not_keep_its_process(own_bench: Bench) -> None:
     report = await own_bench.report(elsewhere.leaves_a_thread)
     process_id = int(report.output or b"")
-    own_bench.close()
+    await own_bench.close()
     await eventually(lambda: not is_alive(process_id), "the process has ended")
 
 
