@@ -28,6 +28,7 @@ _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 30.0
 _REST_OF_A_FLOW = 5.0
 _LONGEST_WAIT = 1.0
+_LATEST_COMMIT = 10.0
 _PAUSE_WITH_NOTIFICATIONS = 30.0
 
 
@@ -64,7 +65,7 @@ class ExchangeLoop:
         self._taken_away: set[asyncio.Task[TaskReport]] = set()
         self._outbox = Outbox(database, list(worker_ids.values()))
         self._news = News(worker_ids)
-        self._answer_lost = False
+        self._look_for_lost: list[float] = []
         self._abandoned = False
         self._wake = asyncio.Event()
 
@@ -126,16 +127,16 @@ class ExchangeLoop:
                 backoff = min(backoff * 2, _LONGEST_BACKOFF)
                 continue
             backoff = _FIRST_BACKOFF
-            if exchanged is None or exchanged.tasks or exchanged.recorded:
+            if exchanged is not None and (exchanged.tasks or exchanged.recorded):
                 pause = self._poll_interval.shortest
             else:
-                pause = self._next_pause(pause, exchanged.pause)
+                pause = self._next_pause(pause, exchanged.pause if exchanged else None)
             if not self._outbox.waiting and (self._accepting or self._running):
                 await self._wait_for_news(self._patience(pause))
 
     async def _exchange(self) -> Exchanged | None:
         """Report what has ended and fetch what there is room for. Returns None if there was neither."""
-        if self._answer_lost:
+        if self._look_for_lost and self._look_for_lost[0] <= time.monotonic():
             await self._release_lost()
         self._release_what_waits_too_long()
         batch = self._outbox.take()
@@ -149,7 +150,8 @@ class ExchangeLoop:
             exchanged = await self._trade(reports, wanted, room) if reports or room else None
         except (PgFlowError, DriverError, asyncio.CancelledError):
             self._outbox.put_back(batch)
-            self._answer_lost = True
+            now = time.monotonic()
+            self._look_for_lost = [now, now + _LATEST_COMMIT]  # the server may still be at it
             raise
         self._outbox.forget(batch)
         return exchanged
@@ -196,7 +198,8 @@ class ExchangeLoop:
 
     def _wanted(self) -> dict[str, UUID]:
         now = time.monotonic()
-        flow_slugs = [slug for slug in self._accepting if self._resting_until.get(slug, now) <= now]
+        self._resting_until = {slug: until for slug, until in self._resting_until.items() if until > now}
+        flow_slugs = [slug for slug in self._accepting if slug not in self._resting_until]
         random.shuffle(flow_slugs)  # nobody is always first
         return {slug: self._worker_ids[slug] for slug in flow_slugs}
 
@@ -267,7 +270,7 @@ class ExchangeLoop:
         """Give back tasks that were handed over in an answer that never came."""
         known = [*map(_key, self.held()), *map(_key, self._outbox.undelivered())]
         count = await self._database.run(calls.release_lost_tasks(list(self._worker_ids.values()), known))
-        self._answer_lost = False
+        del self._look_for_lost[0]
         if count:
             logger.warning("gave back %d tasks that were handed over in an answer that was lost", count)
 
@@ -276,9 +279,10 @@ class ExchangeLoop:
             pause = _PAUSE_WITH_NOTIFICATIONS * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
         else:
             pause = self._poll_interval.next(previous)
+        due = [at - time.monotonic() for at in (*self._resting_until.values(), *self._look_for_lost)]
         if until_next_message is not None:
-            pause = min(pause, max(until_next_message, self._poll_interval.shortest))
-        return pause
+            due.append(until_next_message)
+        return min(pause, max(min(due, default=pause), self._poll_interval.shortest))
 
     def _patience(self, pause: float) -> float | None:
         """Return how long there is nothing to do unless something happens."""
