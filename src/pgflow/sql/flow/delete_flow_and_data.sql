@@ -6,7 +6,10 @@ as $$
 begin
   perform pgflow._lock_definition(p_flow_slug);
 
-  -- Nobody starts a run of it from here on; then its runs, in the order in which everybody locks them.
+  -- Its runs in the order in which everybody locks them, before the flow, which the holder of a run may need: a row that
+  -- is changed twice in a transaction has its references checked. Then nobody starts a run of it, and those are locked
+  -- that were started meanwhile.
+  perform from pgflow.runs r where r.flow_slug = p_flow_slug order by r.run_id for update;
   perform from pgflow.flows f where f.flow_slug = p_flow_slug for update;
   perform from pgflow.runs r where r.flow_slug = p_flow_slug order by r.run_id for update;
 
