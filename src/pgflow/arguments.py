@@ -94,7 +94,7 @@ def retention(older_than: timedelta | float) -> timedelta:
 
 def size_of_page(limit: object) -> int:
     """Return how many rows a page shall have. Raises InvalidInput for less than one."""
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LONGEST_DELAY:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit < LONGEST_DELAY:
         raise InvalidInput(f"limit must be an integer of at least 1, not {limit!r}")
     return limit
 

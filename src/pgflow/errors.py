@@ -227,6 +227,7 @@ _REFUSED_VALUES = (
     sqlstate.InvalidTextRepresentation.sqlstate,
     sqlstate.ProgramLimitExceeded.sqlstate,
     sqlstate.CharacterNotInRepertoire.sqlstate,
+    sqlstate.NumericValueOutOfRange.sqlstate,
 )
 _LOST_CONNECTIONS = ("080", "08P", "57P")
 """Classes of SQLSTATE: connection exceptions, and what ends a session. A cancelled statement, 57014, doesn't."""

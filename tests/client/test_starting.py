@@ -114,6 +114,14 @@ async def test_what_json_cannot_hold_is_refused_with_its_place(
     assert await count_runs(greeter, workbench) == 0
 
 
+async def test_a_number_larger_than_postgresql_holds_is_refused(greeter: Any, workbench: Workbench) -> None:
+    too_large = 1 << 450_000
+    for call in (greeter.start_flow(greeting, too_large), greeter.count_runs(input_contains=too_large)):
+        with pytest.raises(InvalidInput, match="PostgreSQL refused the value: value overflows numeric format"):
+            await call
+    assert await count_runs(greeter, workbench) == 0
+
+
 @pytest.mark.parametrize("value", [None, {}, "text", 3])
 async def test_a_root_map_takes_an_array_only(client: Any, value: Any) -> None:
     await client.ensure_compiled(each)
