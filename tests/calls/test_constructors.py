@@ -73,7 +73,7 @@ SAMPLES: dict[str, Call[Any]] = {
     "recover_tasks": calls.recover_tasks(),
     "register_listener": calls.register_listener(WORKER, "runs"),
     "register_worker": calls.register_worker(WORKER, "flow", "test"),
-    "release_lost_tasks": calls.release_lost_tasks([WORKER], [(RUN, "a", 0)]),
+    "release_lost_tasks": calls.release_lost_tasks([WORKER], [(RUN, "a", 0, 1)]),
     "release_tasks": calls.release_tasks([RELEASE]),
     "requeue_stalled_tasks": calls.requeue_stalled_tasks(),
     "revoke_grants": calls.revoke_grants("app"),
