@@ -13,7 +13,7 @@ from psycopg import Connection, sql
 
 from model import snapshot
 from model.definition import Flow
-from model.model import Model
+from model.exchanging import ExchangingModel
 from model.records import Completion, Demand, Exchanged, Failure, Refused, Release, StartedTask
 from model.values import Value, as_json, as_text
 
@@ -31,7 +31,7 @@ class Comparison:
 
     def __init__(self, connection: Connection[Any], *flows: Flow) -> None:
         self.connection = connection
-        self.model = Model(flows, WORKERS)
+        self.model = ExchangingModel(flows, WORKERS)
         self.calls: list[str] = []
         self._set_clock()
         for flow in flows:

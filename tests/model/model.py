@@ -3,7 +3,7 @@
 A call is a method with the name of the SQL function. Batches are judged as the engine documents it: of several reports
 of one task the first that names its attempt, or none, counts; late reports come first, then one that fails its run
 comes before all others of that run; then the others are recorded, retries before skips, and only then do the runs in
-which a step ended move on, once each. An exchange records completions, then failures, and then moves runs on.
+which a step ended move on, once each.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from uuid import UUID
 from model.definition import Flow
 from model.records import (
     Completion,
-    Demand,
     Event,
-    Exchanged,
     Failure,
     Queue,
     Refused,
@@ -33,9 +31,8 @@ from model.values import SQL_NULL, Json, Value, as_json, type_name
 REQUEUES = 3
 STALLED_AFTER = 30
 VISIBLE_AFTER_TIMEOUT = 2
-VISIBLE_AFTER_A_LOOK = 5
 
-Report = TypeVar("Report", Completion, Failure, Release)
+Report = TypeVar("Report", bound=Completion | Failure | Release)
 
 
 class Model:
@@ -99,65 +96,6 @@ class Model:
         counted, runs = self._record_failures(reports)
         self._settle(runs)
         return sorted(counted)
-
-    def release_tasks(self, reports: Sequence[Release]) -> list[int]:
-        """Return the positions, from 1, of the tasks that were given back."""
-        counted = []
-        for position, report in self._counting(reports).items():
-            run, _, task = self._found(report)
-            if self._goes_on(report) and task.permanently_stalled_at is None:
-                task.status, task.started_at, task.last_worker_id = "queued", None, None
-                task.attempts_count -= 1
-                self._queue(run).delay(task.message_id, report.delay or 0)
-                counted.append(position)
-        return sorted(counted)
-
-    def exchange_tasks(
-        self, completions: Sequence[Completion], failures: Sequence[Failure], demand: Demand
-    ) -> Exchanged:
-        """Positions are those of the completions with the failures behind them."""
-        reported = {report.run_id for report in (*completions, *failures) if report.run_id in self.runs}
-        going_on = [self.runs[run_id] for run_id in reported if self.runs[run_id].status == "started"]
-        before = {run_id: skipped_steps(run) for run_id, run in self.runs.items()}
-
-        completed, completing = self._record_completions(completions)
-        failed, failing = self._record_failures(failures)
-        moving = {run.run_id: run for run in (*completing, *failing)}
-        tasks = self._settle(list(moving.values()), demand)
-        for flow_slug in demand.flow_slugs:
-            tasks += self._take_tasks(flow_slug, demand, demand.limit - len(tasks))
-        return Exchanged(
-            sorted([*completed, *(len(completions) + position for position in failed)]),
-            tasks,
-            sorted((str(run.run_id), run.status) for run in going_on if run.status != "started"),
-            sorted(skipped for run_id, run in self.runs.items() for skipped in skipped_steps(run) - before[run_id]),
-        )
-
-    def _take_tasks(self, flow_slug: str, demand: Demand, room: int) -> list[StartedTask]:
-        """Look at so many visible messages: start their tasks, leave those of others for a while, archive the rest."""
-        queue = self.queues[flow_slug]
-        old = [message_id for message_id in sorted(queue.live) if demand.visible and message_id not in queue.delays]
-        new = [message_id for message_id in sorted(queue.live) if queue.delays.get(message_id) == 0]
-        taken = []
-        for message_id in [*old, *new][:room]:
-            run, key, task = self._of_message(flow_slug, message_id)
-            goes_on = run.status == "started" and run.states[key[0]].status == "started"
-            if goes_on and task.status == "queued":
-                taken.append(self._start_task(run, key, task, demand.worker_id))
-            elif goes_on and task.status == "started":
-                queue.delay(message_id, VISIBLE_AFTER_A_LOOK)
-            else:
-                queue.archive(message_id)
-        return sorted(taken, key=lambda task: task.message_id)
-
-    def _of_message(self, flow_slug: str, message_id: int) -> tuple[Run, tuple[str, int], Task]:
-        [found] = [
-            (run, key, task)
-            for run in self.runs.values()
-            for key, task in run.tasks.items()
-            if run.flow.slug == flow_slug and task.message_id == message_id
-        ]
-        return found
 
     def _record_completions(self, reports: Sequence[Completion]) -> tuple[list[int], list[Run]]:
         """Return the positions of the reports that counted, and the runs in which a step ended."""
@@ -263,7 +201,8 @@ class Model:
 
     # The settle sequence
 
-    def _settle(self, runs: Sequence[Run], demand: Demand | None = None) -> list[StartedTask]:
+    def _settle(self, runs: Sequence[Run]) -> list[tuple[Run, tuple[str, int]]]:
+        """Return the tasks that this creates."""
         for run in runs:
             self._resolve_conditions(run)
             while self._complete_taskless_steps(run):
@@ -271,20 +210,7 @@ class Model:
         created = self._start_ready_steps(runs)
         for run in runs:
             self.maybe_complete_run(run.run_id)
-        return self._hand_back(created, demand) if demand else []
-
-    def _hand_back(self, created: list[tuple[Run, tuple[str, int]]], demand: Demand) -> list[StartedTask]:
-        """Start the new tasks of the flows that are wanted: the first ones, except those that are delayed."""
-        tasks: list[StartedTask] = []
-        for flow_slug in sorted(demand.flow_slugs):
-            room = demand.limit - len(tasks)
-            first = [(run, key) for run, key in created if run.flow.slug == flow_slug][:room]
-            tasks += [
-                self._start_task(run, key, run.tasks[key], demand.worker_id)
-                for run, key in first
-                if not run.flow.step(key[0]).start_delay
-            ]
-        return tasks
+        return created
 
     def _resolve_conditions(self, run: Run) -> None:
         while True:
@@ -481,8 +407,3 @@ class Model:
         columns = {"flow_slug": run.flow.slug, **vars(run.states[slug])}
         more = {key: as_json(columns[key]) for key in keys}
         self.events.append(Event(f"step:{slug}:{status}", {**fixed, **more}))
-
-
-def skipped_steps(run: Run) -> set[tuple[str, str, str]]:
-    """Return run, step and reason of the steps that were skipped."""
-    return {(str(run.run_id), slug, str(state.skip_reason)) for slug, state in run.states.items() if state.skip_reason}

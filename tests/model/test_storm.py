@@ -53,7 +53,10 @@ class Session:
             self.release: 3,
             self.complete_task: 4,
             self.fail_task: 3,
+            self.release_lost: 1,
+            self.extend: 3,
             self.recover: 2,
+            self.recover_limited: 2,
             self.fail_stalled: 1,
             self.prune: 2,
             self.prune_some: 2,
@@ -128,6 +131,15 @@ class Session:
         query = "select pgflow.release_tasks(%s::uuid[], %s::text[], %s::int[], %s::int[])"
         self.connection.execute(query, (*addresses(tasks), attempts(tasks)))
 
+    def release_lost(self) -> None:
+        tasks = [task for task in self.hand if task.get("attempt")]
+        query = "select pgflow.release_lost_tasks(%s, %s::uuid[], %s::text[], %s::int[], %s::int[])"
+        self.connection.execute(query, ([self.worker_id], *addresses(tasks), attempts(tasks)))
+
+    def extend(self) -> None:
+        query = "select pgflow.extend_leases(%s::uuid[], %s::text[], %s::int[], %s::int[])"
+        self.connection.execute(query, (*addresses(self.hand), attempts(self.hand)))
+
     def complete_task(self) -> None:
         for task in self.some_tasks(most=1):
             parameters = (task["run_id"], task["step_slug"], task["task_index"], self.any_output())
@@ -158,6 +170,11 @@ class Session:
         threshold = self.chance.choice([0.0, -1000.0])
         self.connection.execute("select pgflow.recover_stalled_tasks(%s)", (threshold,))
         self.connection.execute("select pgflow.requeue_stalled_tasks()")
+
+    def recover_limited(self) -> None:
+        """Recover as workers do, when everything has stalled."""
+        self.connection.execute("select set_config('pgflow.now', (now() + interval '5 minutes')::text, true)")
+        self.connection.execute("select * from pgflow.recover_tasks(5)")
 
     def fail_stalled(self) -> None:
         self.connection.execute("select pgflow.fail_stalled_tasks()")

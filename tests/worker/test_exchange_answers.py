@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
+from psycopg.errors import ProgramLimitExceeded
 
 from pgflow import Context, Flow, PgFlow, Retry, calls
 from pgflow.calls import Call, Exchanged
@@ -169,6 +170,25 @@ async def test_a_flow_that_rests_is_asked_again_although_nobody_calls(
         await eventually(lambda: "can't fetch tasks of flow resting" in caplog.text, "the flow rests")
         await app.database.run(calls.keep_alive({worker._worker_ids["resting"]: "resting"}, "tests"))
         assert (await run.wait(10)).status == "completed"
+
+
+async def test_tasks_whose_inputs_are_too_large_together_come_one_by_one(
+    app: PgFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = plain("large")
+    run_now = app.database.run
+
+    async def run(call: Call[Any], conn: object | None = None) -> Any:
+        answer = await run_now(call, conn)
+        if isinstance(answer, Exchanged) and len(answer.tasks) > 1:
+            keys = [TaskReport(task.run_id, task.step_slug, task.task_index, task.attempt) for task in answer.tasks]
+            await run_now(calls.release_tasks(keys))  # as the rollback does
+            raise ProgramLimitExceeded("array size exceeds the maximum allowed")
+        return answer
+
+    monkeypatch.setattr(app.database, "run", run)
+    async with working(app, flow):
+        assert (await ended(app, flow, [1, 2, 3, 4])).output == {"step": [1, 2, 3, 4]}
 
 
 async def test_reports_that_were_put_back_are_the_first_of_the_next_batch(app: PgFlow) -> None:

@@ -185,7 +185,7 @@ class ExchangeLoop:
             if left <= 0:
                 break
             try:
-                part = await self._database.run(calls.exchange_tasks([], {flow_slug: worker_id}, left))
+                part = await self._fetch(flow_slug, worker_id, left)
             except (PgFlowError, DriverError) as error:
                 if is_passing(error):
                     logger.warning("fetching tasks of flow %s failed: %s", flow_slug, error)
@@ -195,6 +195,15 @@ class ExchangeLoop:
             exchanged.tasks += part.tasks
             exchanged.unreadable += part.unreadable
         return exchanged, recorded
+
+    async def _fetch(self, flow_slug: str, worker_id: UUID, limit: int) -> Exchanged:
+        """Get tasks of one flow; one alone if several are refused, as their inputs may be too large together."""
+        try:
+            return await self._database.run(calls.exchange_tasks([], {flow_slug: worker_id}, limit))
+        except (PgFlowError, DriverError) as error:
+            if limit == 1 or is_passing(error):
+                raise
+            return await self._database.run(calls.exchange_tasks([], {flow_slug: worker_id}, 1))
 
     def _wanted(self) -> dict[str, UUID]:
         now = time.monotonic()
