@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -268,27 +269,84 @@ async def test_a_cancelled_thread_learns_that_nobody_waits() -> None:
     await executor.close()
 
 
-async def test_an_async_handler_that_ignores_its_cancellation_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pgflow.worker.pools.CANCELLATION_SECONDS", 0.02)
+complaint_of_python = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""About a coroutine that goes on when it is thrown away."""
+
+
+@pytest.mark.parametrize(
+    "ignored",
+    [
+        asyncio.CancelledError,
+        pytest.param(BaseException, marks=complaint_of_python),
+    ],
+    ids=lambda kind: kind.__name__,
+)
+async def test_an_async_handler_that_ignores_its_cancellation_is_closed(
+    monkeypatch: pytest.MonkeyPatch, ignored: type[BaseException]
+) -> None:
+    monkeypatch.setattr("pgflow.worker.pools.CANCELLATION_SECONDS", 0.05)
     flow = Flow("stubborn")
-    released = asyncio.Event()
+    ignored_count = 0
+    closed = asyncio.Event()
 
     @flow.step
     async def step(value: int) -> None:
-        while not released.is_set():
-            try:
-                await released.wait()
-            except asyncio.CancelledError:
-                continue
+        nonlocal ignored_count
+        try:
+            while True:
+                try:
+                    await asyncio.Event().wait()
+                except ignored:
+                    ignored_count += 1
+        finally:
+            closed.set()
 
-    executor = executor_of(flow, abandoned_limit=1)
+    others = asyncio.all_tasks()
+    executor = executor_of(flow)
     report = await executor.execute(task_of(flow, 1, timeout=0.05))
+    await executor.close()
     assert report.error_message == "Task timed out after 0.05s"
-    assert report.traceback == "It was cancelled, and goes on.\n"
-    assert (executor.abandoned_coroutines, executor.is_healthy) == (1, False)
-    released.set()
-    await eventually(lambda: executor.abandoned_coroutines == 0, "it has ended")
-    assert executor.is_healthy
+    assert "It ignored its cancellation and was closed." in (report.traceback or "")
+    gc.collect()
+    assert asyncio.all_tasks() == others
+    assert ignored_count > 0
+    assert closed.is_set() == (ignored is asyncio.CancelledError)
+
+
+async def test_an_async_handler_may_use_cancellation_for_itself() -> None:
+    flow = Flow("inner")
+
+    @flow.step
+    async def step(value: int) -> list[str]:
+        found = []
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(0.01):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                found.append("timeout")
+        inner = asyncio.create_task(asyncio.sleep(60))
+        inner.cancel()
+        [error] = await asyncio.gather(inner, return_exceptions=True)
+        return [*found, type(error).__name__]
+
+    assert (await report_of(flow, 1)).output == b'["timeout","timeout","CancelledError"]'
+
+
+async def test_an_async_handler_may_clean_up_when_it_is_cancelled() -> None:
+    flow = Flow("tidy")
+    cleaned = asyncio.Event()
+
+    @flow.step
+    async def step(value: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            cleaned.set()
+
+    assert (await report_of(flow, 1, timeout=0.05)).error_message == "Task timed out after 0.05s"
+    assert cleaned.is_set()
 
 
 async def test_too_many_threads_left_behind_keep_others_from_starting(caplog: pytest.LogCaptureFixture) -> None:
@@ -308,7 +366,7 @@ async def test_too_many_threads_left_behind_keep_others_from_starting(caplog: py
     for _ in range(3):
         assert await executor.execute(task_of(flow, False)) == TaskReport(RUN_ID, "step", 0, 1, release_delay=10)
     assert caplog.messages == [
-        "2 handlers don't end although their tasks have; their worker gives all others back; restart it"
+        "2 threads don't end although their tasks have; their worker gives all others back; restart it"
     ]
     released.set()
     await eventually(lambda: executor.is_healthy, "the threads have ended")

@@ -66,14 +66,9 @@ class Executor:
         return self._places.abandoned_threads
 
     @property
-    def abandoned_coroutines(self) -> int:
-        """Number of `async def` handlers that were cancelled more than five seconds ago and haven't ended."""
-        return self._places.abandoned_coroutines
-
-    @property
     def is_healthy(self) -> bool:
-        """Whether few enough handlers are left behind. Otherwise tasks are given back to their queues."""
-        return max(self.abandoned_threads, self.abandoned_coroutines) < self._abandoned_limit
+        """Whether few enough threads are left behind. Otherwise tasks are given back to their queues."""
+        return self.abandoned_threads < self._abandoned_limit
 
     async def execute(self, task: StartedTask) -> TaskReport:
         """Run the handler of a task and return what to report. Only raises when it is cancelled from outside."""
@@ -142,8 +137,8 @@ class Executor:
             self._was_healthy = healthy
             logger.log(
                 logging.WARNING if healthy else logging.ERROR,
-                "%d handlers don't end although their tasks have; %s",
-                max(self.abandoned_threads, self.abandoned_coroutines),
+                "%d threads don't end although their tasks have; %s",
+                self.abandoned_threads,
                 "their worker goes on" if healthy else "their worker gives all others back; restart it",
             )
         return healthy

@@ -17,7 +17,7 @@ from pgflow.worker import remote
 from pgflow.worker.context import Context
 from pgflow.worker.foreign import call_foreign
 from pgflow.worker.outcome import Outcome
-from pgflow.worker.pools import EventLoopPool, ThreadPool
+from pgflow.worker.pools import ThreadPool, call_on_loop
 from pgflow.worker.processes import ProcessPool
 from pgflow.worker.transactions import perform, perform_async
 from pgflow.worker.work import Work
@@ -47,7 +47,6 @@ class Places:
             for over in step.shape.dependencies
             if flow.steps[over].shape.step_type == "single"
         }
-        self._event_loop = EventLoopPool()
         self._threads = ThreadPool()
         self._processes = ProcessPool(self._threads, processes)
 
@@ -56,22 +55,17 @@ class Places:
         """Number of threads whose handler took too long, or whose task was taken away, and that haven't ended."""
         return self._threads.abandoned
 
-    @property
-    def abandoned_coroutines(self) -> int:
-        """Number of `async def` handlers that were cancelled more than five seconds ago and haven't ended."""
-        return self._event_loop.abandoned
-
     async def call(self, step: Step, task: StartedTask, flow_input: Json, context: Context) -> Outcome:
         """Call the handler of a step. What cancelling does to it depends on the place."""
         is_mapped_over = (task.flow_slug, task.step_slug) in self._mapped_over
         work = Work(step.binding, task.input, flow_input, context, is_mapped_over)
         match step.executor, context.task_transaction:
             case "thread", AsyncTaskTransaction() as transaction:
-                return await self._event_loop.call(perform_async(work, task, transaction), _name(task))
+                return await call_on_loop(perform_async(work, task, transaction), _name(task), context.end)
             case "thread", TaskTransaction() as transaction:
                 return await self._threads.call(partial(perform, work, task, transaction))
             case "thread", _ if step.is_async:
-                return await self._event_loop.call(work.perform_async(), _name(task))
+                return await call_on_loop(work.perform_async(), _name(task), context.end)
             case "thread", _:
                 return await self._threads.call(work.perform)
             case "process", _:

@@ -18,50 +18,32 @@ T = TypeVar("T")
 Job: TypeAlias = Callable[[], None]
 
 CANCELLATION_SECONDS = 5.0
-"""What an `async def` handler gets to end after it was cancelled; then it is left to itself."""
+"""What an `async def` handler gets to end after it was cancelled; then it is closed where it waits."""
 
 _numbers = itertools.count(1)
 
 
-class EventLoopPool:
-    """Runs `async def` handlers, each in a task of its own, and counts those that ignore their cancellation."""
+async def call_on_loop(coroutine: Coroutine[Any, Any, Outcome], name: str, close: Callable[[], None]) -> Outcome:
+    """Await a coroutine in a task of its own.
 
-    def __init__(self) -> None:
-        self._abandoned: set[asyncio.Task[Outcome]] = set()
-
-    @property
-    def abandoned(self) -> int:
-        """Number of handlers that were cancelled and go on."""
-        return len(self._abandoned)
-
-    async def call(self, coroutine: Coroutine[Any, Any, Outcome], name: str) -> Outcome:
-        """Await a coroutine that gives an outcome.
-
-        Cancelling cancels it; what then is its traceback becomes a note of the CancelledError. If it doesn't end within
-        five seconds it is abandoned.
-        """
-        running = asyncio.create_task(coroutine, name=name)
-        try:
-            await asyncio.wait({running})
-        except asyncio.CancelledError as error:
-            await self._cancel(running)
-            error.add_note(_traceback_of(running))
-            raise
-        return running.result()
-
-    async def _cancel(self, running: asyncio.Task[Outcome]) -> None:
+    Cancelling cancels it; the traceback that it then has becomes a note of the CancelledError. If it hasn't ended five
+    seconds later, `close` is called and it is cancelled once more.
+    """
+    running = asyncio.create_task(coroutine, name=name)
+    try:
+        await asyncio.wait({running})
+    except asyncio.CancelledError as error:
+        running.add_done_callback(_take_exception)
         running.cancel()
-        try:
+        await asyncio.wait({running}, timeout=CANCELLATION_SECONDS)
+        if not running.done():
+            close()
+            running.cancel()
             await asyncio.wait({running}, timeout=CANCELLATION_SECONDS)
-        finally:
-            if not running.done():
-                self._abandoned.add(running)
-            running.add_done_callback(self._forget)
-
-    def _forget(self, running: asyncio.Task[Outcome]) -> None:
-        self._abandoned.discard(running)
-        if not running.cancelled():
-            running.exception()  # nobody else asks for it
+            error.add_note("It ignored its cancellation and was closed.")
+        error.add_note(_traceback_of(running))
+        raise
+    return running.result()
 
 
 class ThreadPool:
@@ -150,10 +132,13 @@ class _Thread:
 
 
 def _traceback_of(running: asyncio.Task[Outcome]) -> str:
-    if not running.done():
-        return "It was cancelled, and goes on.\n"
-    outcome = None if running.cancelled() or running.exception() else running.result()
-    return (isinstance(outcome, Failed) and outcome.traceback) or ""
+    failure = None if not running.done() or running.cancelled() or running.exception() else running.result()
+    return (isinstance(failure, Failed) and failure.traceback) or ""
+
+
+def _take_exception(running: asyncio.Task[Outcome]) -> None:
+    if not running.cancelled():
+        running.exception()  # nobody else asks for it
 
 
 def _succeed(future: asyncio.Future[T], result: T) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pgflow.binding import Binding
@@ -39,7 +42,7 @@ class Work:
         process_id = os.getpid()
         outcome: Outcome
         try:
-            outcome = self._completed(await self.binding.handler(**self._arguments()))
+            outcome = self._completed(await Closable(self.binding.handler(**self._arguments()), self.context))
         except GeneratorExit:
             raise
         except asyncio.CancelledError as error:
@@ -58,6 +61,36 @@ class Work:
         if inspect.iscoroutine(result):
             result.close()  # it is refused as no JSON; Python need not warn that nobody awaited it
         return Completed(self.binding.encode(result))
+
+
+class Closable:
+    """Awaits a handler; once its context has ended, the next exception thrown into it closes it where it waits.
+
+    Without that, a handler that ignores its cancellation would keep its event loop from ever ending.
+    """
+
+    def __init__(self, coroutine: Awaitable[Any], context: Context) -> None:
+        self._coroutine = coroutine
+        self._context = context
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._coroutine.__await__()
+        go_on: Callable[[], Any] = partial(next, steps)
+        while True:
+            try:
+                awaited = go_on()
+            except StopIteration as end:
+                return end.value
+            try:
+                answer = yield awaited
+            except BaseException as error:
+                if self._context.cancelled:
+                    with suppress(BaseException):  # what it raises at its end, as when it ignores that too
+                        steps.close()
+                    raise
+                go_on = partial(steps.throw, error)
+            else:
+                go_on = partial(steps.send, answer)
 
 
 def _end_forked_process(process_id: int) -> None:
