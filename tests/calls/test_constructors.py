@@ -97,9 +97,6 @@ OF_PGMQ = {"read", "delete_message"}
 OF_EXTENSIONS = {"setup_ensure_workers_cron", "setup_requeue_stalled_tasks_cron"}
 """They need pg_cron, and say so."""
 
-SHORTER = {"get_run_input"}
-"""They read what another constructor reads with more."""
-
 
 def constructors() -> set[str]:
     return {name for name in calls.__all__ if inspect.isfunction(getattr(calls, name))}
@@ -131,11 +128,11 @@ def test_every_public_function_has_a_constructor_and_the_other_way_round(session
         "select distinct proname from pg_proc where pronamespace = 'pgflow'::regnamespace and proname !~ '^_'"
     )
     public = {name for (name,) in found}
-    assert constructors() - OF_PGMQ - SHORTER == public
+    assert constructors() - OF_PGMQ == public
 
 
 def test_every_constructor_has_a_sample() -> None:
-    assert SAMPLES.keys() == constructors() - SHORTER
+    assert SAMPLES.keys() == constructors()
 
 
 @pytest.mark.parametrize("name", SAMPLES)

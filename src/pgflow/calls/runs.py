@@ -115,18 +115,6 @@ def get_run_statuses(run_ids: Sequence[UUID]) -> Call[dict[UUID, str]]:
     )
 
 
-def get_run_input(run_id: UUID) -> Call[Json]:
-    """Read the input of a run: `pgflow.get_flow_input`. Decoding raises RunNotFound when there is none."""
-
-    def decode_rows(rows: Sequence[Row]) -> Json:
-        text = rows[0][0]
-        if text is None:
-            raise RunNotFound(run_id)
-        return decode(text)
-
-    return Call("select pgflow.get_flow_input(%s)::text", (run_id,), decode_rows)
-
-
 def get_flow_input(run_id: UUID) -> Call[Json]:
     """Read the input of a run: `pgflow.get_flow_input`. Decoding raises RunNotFound when there is none."""
 

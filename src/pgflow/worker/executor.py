@@ -156,7 +156,7 @@ class Executor:
             telemetry.emit("task.start", {"system_time": time.time()}, telemetry.task_metadata(task, worker_id))
 
     async def _flow_input(self, task: StartedTask) -> Json:
-        return await self._client.database.run(calls.get_run_input(task.run_id))
+        return await self._client.database.run(calls.get_flow_input(task.run_id))
 
 
 def _note(error: TimeoutError) -> str | None:
