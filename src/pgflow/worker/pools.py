@@ -30,8 +30,10 @@ async def call_on_loop(coroutine: Coroutine[Any, Any, Outcome], name: str, close
     seconds later, `close` is called and it is cancelled once more.
     """
     running = asyncio.create_task(coroutine, name=name)
+    ended = asyncio.get_running_loop().create_future()
+    running.add_done_callback(partial(_wake, ended))  # asyncio.wait does the same in twice the time
     try:
-        await asyncio.wait({running})
+        await ended
     except asyncio.CancelledError as error:
         running.add_done_callback(_take_exception)
         running.cancel()
@@ -44,6 +46,11 @@ async def call_on_loop(coroutine: Coroutine[Any, Any, Outcome], name: str, close
         error.add_note(_traceback_of(running))
         raise
     return running.result()
+
+
+def _wake(ended: asyncio.Future[None], _: asyncio.Task[Outcome]) -> None:
+    if not ended.done():
+        ended.set_result(None)
 
 
 class ThreadPool:
