@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -245,6 +246,7 @@ def exchange(
     flows: Sequence[str] = (FLOW,),
     limit: int = 100,
     worker: UUID = WORKER,
+    since: Sequence[datetime | None] | None = None,
 ) -> Row:
     """Report tasks, first those completed, and take new ones; a worker of the same id is registered for all flows."""
     register(connection, worker, flows[0] if flows else FLOW)
@@ -253,15 +255,15 @@ def exchange(
     errors = [None] * len(completed) + [error for _, _, _, error, _ in failed]
     nothing = [None] * len(run_ids)
     query = """
-        select recorded, to_jsonb(tasks) as tasks, to_jsonb(ended_runs) as ended_runs, pause
+        select recorded, to_jsonb(tasks) as tasks, to_jsonb(ended_runs) as ended_runs, pause, read_until
         from pgflow.exchange_tasks(
           %s::uuid[], %s::text[], %s::int[], %s::int[], %s::jsonb[], %s::text[], %s::boolean[], %s::int[],
-          %s::text[], %s::uuid[], %s)
+          %s::text[], %s::uuid[], %s, %s::timestamptz[])
     """
     workers = [worker] * len(flows)
     return row(
         connection, query, run_ids, step_slugs, indexes, attempts, outputs, errors, nothing, nothing,
-        list(flows), workers, limit,
+        list(flows), workers, limit, None if since is None else list(since),
     )  # fmt: skip
 
 

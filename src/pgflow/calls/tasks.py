@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from pgflow.calls.call import Call, Row, from_json, json_value
@@ -23,8 +24,9 @@ select
   case when task.number is null or task.number = 1 then exchanged.recorded end,
   case when task.number is null or task.number = 1 then to_jsonb(exchanged.ended_runs)::text end,
   case when task.number is null or task.number = 1 then exchanged.skipped_steps::text end,
+  case when task.number is null or task.number = 1 then exchanged.read_until end,
   exchanged.pause, {_TASK_COLUMNS}
-from pgflow.exchange_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s) as exchanged
+from pgflow.exchange_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s, %s) as exchanged
 left join lateral unnest(exchanged.tasks) with ordinality as task (
   flow_slug, run_id, step_slug, task_index, input, flow_input,
   message_id, attempt, max_attempts, timeout, base_delay, number
@@ -37,7 +39,8 @@ class Exchanged:
 
     `recorded` are the positions, from 0, of the reports that counted. `unreadable` are failures, to be reported, of
     tasks whose input holds what Python can't: too deep, too long a number. `pause` is the number of seconds until the
-    next message becomes visible; None if none is waiting, or there were as many tasks as wanted.
+    next message becomes visible; None if none is waiting, or there were as many tasks as wanted. `read_until` says for
+    each flow that was asked, in their order, how far its queue was read; None if to the end.
     """
 
     recorded: list[int] = field(default_factory=list)
@@ -46,6 +49,7 @@ class Exchanged:
     ended_runs: list[EndedRun] = field(default_factory=list)
     skipped_steps: list[SkippedStep] = field(default_factory=list)
     pause: float | None = None
+    read_until: list[datetime | None] = field(default_factory=list)
 
 
 def fetch_tasks(flow_slug: str, worker_id: UUID, limit: int) -> Call[list[StartedTask]]:
@@ -111,10 +115,16 @@ def release_lost_tasks(worker_ids: Sequence[UUID], known: Sequence[tuple[UUID, s
     )
 
 
-def exchange_tasks(reports: Sequence[TaskReport], worker_ids: Mapping[str, UUID], limit: int) -> Call[Exchanged]:
+def exchange_tasks(
+    reports: Sequence[TaskReport],
+    worker_ids: Mapping[str, UUID],
+    limit: int,
+    since: Sequence[datetime | None] | None = None,
+) -> Call[Exchanged]:
     """Report completed and failed tasks and get up to `limit` new ones: `pgflow.exchange_tasks`.
 
     `worker_ids` has the worker for each flow that tasks are wanted of, in the order in which queues are asked.
+    `since` says for each of them where reading begins, which is never behind what it has given as `read_until`.
     """
     outputs = [None if report.output is None else report.output.decode() for report in reports]
     return Call(
@@ -129,6 +139,7 @@ def exchange_tasks(reports: Sequence[TaskReport], worker_ids: Mapping[str, UUID]
             list(worker_ids),
             list(worker_ids.values()),
             limit,
+            None if since is None else list(since),
         ),
         _exchanged,
     )
@@ -158,13 +169,13 @@ def _task(row: Row) -> StartedTask:
 
 
 def _exchanged(rows: Sequence[Row]) -> Exchanged:
-    recorded, ended_runs, skipped_steps, pause, *_ = rows[0]
-    exchanged = Exchanged([position - 1 for position in recorded], pause=pause)
+    recorded, ended_runs, skipped_steps, read_until, pause, *_ = rows[0]
+    exchanged = Exchanged([position - 1 for position in recorded], pause=pause, read_until=read_until)
     if ended_runs is not None:
         exchanged.ended_runs = [from_json(EndedRun, row) for row in decode(ended_runs)]
     if skipped_steps is not None:
         exchanged.skipped_steps = [from_json(SkippedStep, row) for row in decode(skipped_steps)]
-    for _, _, _, _, *task in rows:
+    for _, _, _, _, _, *task in rows:
         if task[0] is None:
             break
         try:

@@ -75,7 +75,7 @@
 \ir run/_advance_runs.sql
 
 -- Starting runs
-\ir run/_new_run_id.sql
+\ir run/_new_run_ids.sql
 \ir run/seconds_until.sql
 \ir run/_check_root_map_inputs.sql
 \ir run/_start_flows.sql

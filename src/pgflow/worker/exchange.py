@@ -20,7 +20,7 @@ from pgflow.types import StartedTask, TaskReport
 from pgflow.worker.news import News
 from pgflow.worker.outbox import Outbox, is_passing
 from pgflow.worker.outcome import failed, report
-from pgflow.worker.pace import Pace, PollInterval
+from pgflow.worker.pace import Bookmarks, Pace, PollInterval
 
 logger = logging.getLogger("pgflow.worker")
 
@@ -65,6 +65,8 @@ class ExchangeLoop:
         self._taken_away: set[asyncio.Task[TaskReport]] = set()
         self._outbox = Outbox(database, list(worker_ids.values()))
         self._news = News(worker_ids)
+        self._bookmarks = Bookmarks()
+        self._has_skipped = False
         self._look_for_lost: list[float] = []
         self._abandoned = False
         self._wake = asyncio.Event()
@@ -131,11 +133,12 @@ class ExchangeLoop:
                 pause = self._poll_interval.shortest
             else:
                 pause = self._next_pause(pause, exchanged.pause if exchanged else None)
-            if not self._outbox.waiting and (self._accepting or self._running):
+            if not self._outbox.waiting and not self._has_skipped and (self._accepting or self._running):
                 await self._wait_for_news(self._patience(pause))
 
     async def _exchange(self) -> Exchanged | None:
         """Report what has ended and fetch what there is room for. Returns None if there was neither."""
+        self._has_skipped = False
         if self._look_for_lost and self._look_for_lost[0] <= time.monotonic():
             await self._release_lost()
         self._release_what_waits_too_long()
@@ -161,7 +164,10 @@ class ExchangeLoop:
         asked = wanted if room else {}
         self._news.poll_starts(asked, len(self._running))
         try:
-            exchanged = await self._database.run(calls.exchange_tasks(reports, wanted, room))
+            since = self._bookmarks.positions(wanted)
+            exchanged = await self._database.run(calls.exchange_tasks(reports, wanted, room, since))
+            self._bookmarks.move(wanted, exchanged.read_until)
+            self._has_skipped = any(since) and len(exchanged.tasks) < room
             recorded = [reports[position] for position in exchanged.recorded]
         except (PgFlowError, DriverError) as error:
             if is_passing(error):

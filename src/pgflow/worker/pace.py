@@ -1,9 +1,12 @@
-"""How often to look into the queues, and how many tasks to hold."""
+"""How often to look into the queues, where to begin, and how many tasks to hold."""
 
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +65,35 @@ class Pace:
     def exchange_took(self, seconds: float) -> None:
         """Learn from an exchange."""
         self._exchange_seconds += (seconds - self._exchange_seconds) / 8
+
+
+class Bookmarks:
+    """Where to go on reading in queues that hold more than was taken.
+
+    Taken messages leave dead entries where reading begins, and nobody can remove them while an old transaction is open.
+    A message may become visible behind a bookmark, when its transaction took long or was rolled back: hence the margin,
+    and a look from the beginning every few seconds and whenever a queue seems to be empty.
+    """
+
+    MARGIN = timedelta(seconds=1)
+    LONGEST = 5.0
+
+    def __init__(self) -> None:
+        self._positions: dict[str, datetime] = {}
+        self._since_beginning = 0.0
+
+    def positions(self, flow_slugs: Iterable[str]) -> list[datetime | None]:
+        """Return where to begin in the queues of these flows; None is the beginning."""
+        now = time.monotonic()
+        if now - self._since_beginning > self.LONGEST:
+            self._positions.clear()
+            self._since_beginning = now
+        return [self._positions.get(flow_slug) for flow_slug in flow_slugs]
+
+    def move(self, flow_slugs: Iterable[str], read_until: Sequence[datetime | None]) -> None:
+        """Remember how far these queues were read; None is to the end."""
+        for flow_slug, position in zip(flow_slugs, read_until, strict=False):
+            if position is None:
+                self._positions.pop(flow_slug, None)
+            else:
+                self._positions[flow_slug] = position - self.MARGIN

@@ -50,7 +50,8 @@ def test_without_reports_it_fetches(connection: Connection) -> None:
 
 def test_without_anything_to_do_it_says_so(connection: Connection) -> None:
     define(connection, "a")
-    assert exchange(connection) == {"recorded": [], "tasks": None, "ended_runs": None, "pause": None}
+    nothing = {"recorded": [], "tasks": None, "ended_runs": None, "pause": None, "read_until": [None]}
+    assert exchange(connection) == nothing
 
 
 def test_what_a_report_makes_ready_is_handed_back_started(connection: Connection) -> None:
@@ -238,3 +239,32 @@ def test_tasks_of_a_run_that_failed_meanwhile_are_not_handed_over(connection: Co
     exchanged = exchange(connection, failed=[(run_id, "a", 0, "boom", 1)])
     assert exchanged["tasks"] is None
     assert live(connection) == []
+
+
+def test_reading_goes_on_where_it_was_told_to(connection: Connection) -> None:
+    define(connection, "a")
+    for number in range(3):
+        start(connection, number)
+    full = exchange(connection, limit=1)
+    assert full["read_until"] != [None]
+    rest = exchange(connection, limit=5, since=full["read_until"])
+    assert [found["flow_input"] for found in rest["tasks"]] == [1, 2]
+    assert rest["read_until"] == [None]
+
+
+def test_what_lies_before_it_is_only_found_from_the_beginning(connection: Connection) -> None:
+    define(connection, "a")
+    start(connection)
+    later = value(connection, "select clock_timestamp()")
+    assert exchange(connection, since=[later])["tasks"] is None
+    assert names(exchange(connection, since=[None])) == [("a", 0)]
+
+
+def test_each_flow_has_its_own_place(connection: Connection) -> None:
+    define(connection, "a", flow="first")
+    define(connection, "a", flow="second")
+    for flow in ("first", "second", "second"):
+        start(connection, 1, flow)
+    exchanged = exchange(connection, flows=["first", "second"], limit=2)
+    assert exchanged["read_until"][0] is None
+    assert exchanged["read_until"][1] is not None

@@ -4,7 +4,7 @@ language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
 declare
-  v_run_id uuid := coalesce(start_flow.run_id, pgflow._new_run_id());
+  v_run_id uuid := coalesce(start_flow.run_id, (pgflow._new_run_ids(1))[1]);
 begin
   perform pgflow._start_flows(start_flow.flow_slug, array[start_flow.input], array[v_run_id]);
   return query select r.* from pgflow.runs r where r.run_id = v_run_id;

@@ -12,7 +12,7 @@ set enable_seqscan to off
 set jit to off
 as $$
 declare
-  v_run_ids uuid[] := coalesce(p_run_ids, array(select pgflow._new_run_id() from generate_series(1, cardinality(p_inputs))));
+  v_run_ids uuid[] := coalesce(p_run_ids, pgflow._new_run_ids(cardinality(p_inputs)));
 begin
   if cardinality(v_run_ids) <> cardinality(p_inputs) then
     raise exception 'p_run_ids length (%) must equal p_inputs length (%)', cardinality(v_run_ids), cardinality(p_inputs);

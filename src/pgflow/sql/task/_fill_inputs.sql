@@ -1,4 +1,5 @@
--- Gives started tasks their inputs, and leaves them in their order. The array behind a map is taken apart once per step, whatever the number of tasks.
+-- Gives started tasks their inputs, and leaves them in their order. The array behind a map is taken apart once per step,
+-- whatever the number of tasks.
 create or replace function pgflow._fill_inputs(p_tasks pgflow.started_task[])
 returns setof pgflow.started_task
 language plpgsql stable
@@ -33,7 +34,7 @@ begin
       case
         when task.step_type = 'map' then element.value
         when task.deps_count = 0 then '{}'::jsonb
-        else pgflow._dependency_outputs(task.run_id, task.flow_slug, task.step_slug)
+        else coalesce(dependency.outputs, '{}')
       end,
       case
         when task.step_type = 'single' and task.deps_count = 0
@@ -41,6 +42,14 @@ begin
       end,
       task.message_id, task.attempt, task.max_attempts, task.timeout, task.base_delay
     from task
+    cross join lateral (
+      -- As _dependency_outputs has it, without a call for each task.
+      select jsonb_object_agg(d.dep_slug, coalesce(ss.output, 'null')) as outputs
+      from pgflow.deps d
+      join pgflow.step_states ss on ss.run_id = task.run_id and ss.step_slug = d.dep_slug and ss.status = 'completed'
+      where task.step_type = 'single' and d.flow_slug = task.flow_slug and d.step_slug = task.step_slug
+      offset 0
+    ) as dependency
     left join element on element.run_id = task.run_id
       and element.step_slug = task.step_slug
       and element.task_index = task.task_index

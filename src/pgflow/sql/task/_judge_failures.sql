@@ -73,7 +73,11 @@ begin
         when verdict in ('skip', 'skip-cascade') and "position" <> first_in_step then 'late'
         else verdict
       end,
-      greatest(coalesce(retry_delay, pgflow.calculate_retry_delay(base_delay, attempts_count)), 0)
+      -- The formula of calculate_retry_delay, without a call for each report.
+      greatest(coalesce(
+        retry_delay,
+        least(floor(base_delay * power(2::numeric, least(attempts_count, 1000))), 2147483647)::int
+      ), 0)
     from ranked;
 end
 $$;

@@ -10,11 +10,13 @@ create or replace function pgflow.exchange_tasks(
   p_flow_slugs text[],
   p_worker_ids uuid[],
   p_limit int,
+  p_since timestamptz[] default null,
   out recorded int[],
   out tasks pgflow.started_task[],
   out ended_runs pgflow.ended_run[],
   out skipped_steps jsonb,
-  out pause double precision
+  out pause double precision,
+  out read_until timestamptz[]
 )
 language plpgsql security definer
 set search_path to pg_catalog, pg_temp
@@ -25,8 +27,7 @@ as $$
 declare
   v_going_on uuid[];
   v_ended_in uuid[];
-  v_flow_slug text;
-  v_worker_id uuid;
+  v_taken record;
   v_limit int := greatest(coalesce(p_limit, 0), 0);
   v_room int;
 begin
@@ -52,12 +53,15 @@ begin
     skipped_steps := nullif(current_setting('pgflow.skipped_steps'), '[]')::jsonb;
   end if;
 
-  foreach v_flow_slug in array coalesce(p_flow_slugs, '{}') loop
+  -- Each element has its place, so that NULLs don't move the others.
+  read_until := array_fill(null::timestamptz, array[coalesce(cardinality(p_flow_slugs), 0)]);
+  for v_flow in 1..coalesce(cardinality(p_flow_slugs), 0) loop
     v_room := v_limit - coalesce(cardinality(tasks), 0);
     exit when v_room = 0;
-    v_worker_id := p_worker_ids[array_position(p_flow_slugs, v_flow_slug)];
-    continue when v_worker_id is null;
-    tasks := tasks || pgflow._take_tasks(v_flow_slug, v_worker_id, v_room);
+    continue when p_worker_ids[v_flow] is null;
+    select * into v_taken from pgflow._take_tasks(p_flow_slugs[v_flow], p_worker_ids[v_flow], v_room, p_since[v_flow]);
+    tasks := tasks || v_taken.tasks;
+    read_until[v_flow] := v_taken.read_until;
   end loop;
 
   if tasks is not null then
@@ -68,4 +72,4 @@ begin
   end if;
 end
 $$;
-comment on function pgflow.exchange_tasks(uuid[], text[], int[], int[], jsonb[], text[], boolean[], int[], text[], uuid[], int) is 'What a worker calls in its loop, in one transaction: reports the outcomes of tasks, each with the attempt it belongs to, and gets up to p_limit new tasks of some flows, for each of which it names its worker. A report with an error message is a failure, as in fail_tasks, any other a completion. Tasks that the reports made ready come first, then those of the queues in the order of p_flow_slugs. Returns the positions, from 1, of the reports that counted; the tasks, started; the runs that have ended by this call; the steps that it skipped, an array of objects with run_id, flow_slug, step_slug and skip_reason, or NULL; and, when there were fewer tasks than wanted, how many seconds it takes until the next message becomes visible (NULL: none is waiting).';
+comment on function pgflow.exchange_tasks(uuid[], text[], int[], int[], jsonb[], text[], boolean[], int[], text[], uuid[], int, timestamptz[]) is 'What a worker calls in its loop, in one transaction: reports the outcomes of tasks, each with the attempt it belongs to, and gets up to p_limit new tasks of some flows, for each of which it names its worker. A report with an error message is a failure, as in fail_tasks, any other a completion. Tasks that the reports made ready come first, then those of the queues in the order of p_flow_slugs. Returns the positions, from 1, of the reports that counted; the tasks, started; the runs that have ended by this call; the steps that it skipped, an array of objects with run_id, flow_slug, step_slug and skip_reason, or NULL; and, when there were fewer tasks than wanted, how many seconds it takes until the next message becomes visible (NULL: none is waiting). Where a queue may have more visible messages than were taken, read_until says by its position how far reading came; the next call may go on from there, or a little before, with p_since. Now and then it has to be left out: messages can become visible behind it, when their transaction took long.';

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sql.engine import Connection, define, rows, start, value
+from sql.engine import Connection, define, start, value
 
 
 def test_run_ids_are_version_7_and_carry_the_time(connection: Connection) -> None:
@@ -14,7 +14,7 @@ def test_run_ids_are_version_7_and_carry_the_time(connection: Connection) -> Non
 
 
 def test_a_thousand_ids_are_different_and_in_order(connection: Connection) -> None:
-    ids = [found["id"] for found in rows(connection, "select pgflow._new_run_id() as id from generate_series(1, 1000)")]
+    ids = value(connection, "select pgflow._new_run_ids(1000)")
     assert len(set(ids)) == 1000
     times = [run_id.int >> 80 for run_id in ids]
     assert times == sorted(times)
