@@ -15,11 +15,14 @@ from worker.running import ended, eventually, query, working
 
 COUNTED = """
     create sequence fetches;
-    alter function pgflow._take_tasks(text, uuid, int) rename to _uncounted_take_tasks;
-    create function pgflow._take_tasks(text, uuid, int) returns pgflow.started_task[] language plpgsql as $$
+    alter function pgflow._take_tasks(text, uuid, int, timestamptz) rename to _uncounted_take_tasks;
+    create function pgflow._take_tasks(
+      p_flow_slug text, p_worker_id uuid, p_limit int, p_since timestamptz default null,
+      out tasks pgflow.started_task[], out read_until timestamptz
+    ) language plpgsql as $$
     begin
       perform nextval('public.fetches');
-      return pgflow._uncounted_take_tasks($1, $2, $3);
+      select * into tasks, read_until from pgflow._uncounted_take_tasks($1, $2, $3, $4);
     end $$;
 """
 HEARTBEATS = 20

@@ -80,9 +80,10 @@ def test_without_room_it_only_reports(connection: Connection, limit: Any) -> Non
 
 
 def test_everything_may_be_null(connection: Connection) -> None:
-    nothing = [None] * 11
-    found = row(connection, f"select * from pgflow.exchange_tasks({', '.join(['%s'] * 11)})", *nothing)
-    assert found == {"recorded": [], "tasks": None, "ended_runs": None, "skipped_steps": None, "pause": None}
+    nothing = [None] * 12
+    found = row(connection, f"select * from pgflow.exchange_tasks({', '.join(['%s'] * 12)})", *nothing)
+    assert found.pop("recorded") == found.pop("read_until") == []
+    assert found == {"tasks": None, "ended_runs": None, "skipped_steps": None, "pause": None}
 
 
 def test_a_worker_that_is_not_known_gets_nothing_and_neither_do_its_reports(connection: Connection) -> None:
