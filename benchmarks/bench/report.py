@@ -37,14 +37,15 @@ def _sections(results: Results) -> Iterator[str]:
 
 def _conditions(results: Results) -> str:
     document = results.document
-    machine, server = document["machine"], document["server"]
+    machine, server, sizes = document["machine"], document["server"], results.sizes
     settings = ", ".join(f"`{name} = {value}`" for name, value in server["settings"].items() if value)
     lines = [
         f"Measured {document['date']} on {machine['processors']} processors ({machine['model']}), "
         f"{machine['memory_gigabytes']:.0f} GB of memory, {machine['system']}, Python {machine['python']}. "
         f"PostgreSQL {server['version']} on a fresh cluster with default durability and {settings}; server and workers "
-        f"share the machine. Peers take turns, {results.sizes['repetitions']} times; figures are the median, with the "
-        "smallest and largest in parentheses. ✂ is not finished in the time given.",
+        f"share the machine. Peers take turns, {sizes['repetitions']} times, but nobody repeats what took more than "
+        f"{sizes['once_beyond_seconds']:g} s. Figures are the median, with the smallest and largest in parentheses. "
+        f"✂ is not finished in {sizes['limit_seconds']:g} s.",
     ]
     if document.get("quick"):
         lines.insert(0, "**A quick run with small sizes, to try the programs: the figures mean nothing.**")

@@ -218,17 +218,18 @@ class Runner:
         print(f"{self.durability:3} {workload:16} {peer:13} {repetition}: {shown}", file=sys.stderr, flush=True)
 
     def _turns(self, workload: str, programs: Sequence[Program]) -> Iterator[tuple[int, Program]]:
-        """Give peers in turn, each time beginning with another one; who didn't finish isn't asked again."""
+        """Give peers in turn, each time beginning with another one; who took very long isn't asked again."""
         for repetition in range(self.sizes.repetitions):
             first = repetition % len(programs) if programs else 0
             for program in [*programs[first:], *programs[:first]]:
-                if not self._gave_up(workload, program):
+                if not self._took_long(workload, program):
                     yield repetition + 1, program
 
-    def _gave_up(self, workload: str, program: Program) -> bool:
+    def _took_long(self, workload: str, program: Program) -> bool:
         key = (workload, program.peer.name, self.durability)
         return any(
-            (record["workload"], record["peer"], record["durability"]) == key and record.get("finished") is False
+            (record["workload"], record["peer"], record["durability"]) == key
+            and record.get("total_seconds", 0) > self.sizes.once_beyond_seconds
             for record in self.records
         )
 

@@ -62,6 +62,8 @@ def recorded(*records: dict[str, Any]) -> Results:
                 "pinned_seconds": 60,
                 "memory_jobs": 5000,
                 "memory_megabytes": 10,
+                "limit_seconds": 60,
+                "once_beyond_seconds": 30,
                 "repetitions": 3,
             },
             "peers": {
