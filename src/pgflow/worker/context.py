@@ -52,7 +52,7 @@ class Context:
         self._ended = False
         self._client = client
         self._read_flow_input = read_flow_input
-        self.task_transaction = transaction
+        self._transaction = transaction
         self._flow_input: tuple[Json] | None = None
         self._reading = asyncio.Lock()
 
@@ -108,9 +108,9 @@ class Context:
             async with ctx.transaction() as connection:
                 await connection.execute("insert into payments values (%s)", (order.number,))
         """
-        if self.task_transaction is None:
+        if self._transaction is None:
             raise _not_here("transaction()")
-        return TransactionBlock(self.task_transaction)
+        return TransactionBlock(self._transaction)
 
 
 class TransactionBlock:

@@ -117,16 +117,17 @@ class Executor:
         if not self._has_places():
             return Released(_REFUSAL_SECONDS)
         deadline = datetime.now(UTC) + timedelta(seconds=task.timeout)
+        transaction = self._transactions.of(step, deadline)
         context = Context(
             task,
             deadline=deadline,
             is_stopping=self._stopping.is_set,
             client=self._client,
             read_flow_input=self._flow_input,
-            transaction=self._transactions.of(step, deadline),
+            transaction=transaction,
         )
         try:
-            return await self._places.call(step, task, flow_input, context)
+            return await self._places.call(step, task, flow_input, context, transaction)
         finally:
             context.end()
 

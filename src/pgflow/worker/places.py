@@ -55,14 +55,21 @@ class Places:
         """Number of threads whose handler took too long, or whose task was taken away, and that haven't ended."""
         return self._threads.abandoned
 
-    async def call(self, step: Step, task: StartedTask, flow_input: Json, context: Context) -> Outcome:
+    async def call(
+        self,
+        step: Step,
+        task: StartedTask,
+        flow_input: Json,
+        context: Context,
+        transaction: AsyncTaskTransaction | TaskTransaction | None,
+    ) -> Outcome:
         """Call the handler of a step. What cancelling does to it depends on the place."""
         is_mapped_over = (task.flow_slug, task.step_slug) in self._mapped_over
         work = Work(step.binding, task.input, flow_input, context, is_mapped_over)
-        match step.executor, context.task_transaction:
-            case "thread", AsyncTaskTransaction() as transaction:
+        match step.executor, transaction:
+            case "thread", AsyncTaskTransaction():
                 return await call_on_loop(perform_async(work, task, transaction), _name(task), context.end)
-            case "thread", TaskTransaction() as transaction:
+            case "thread", TaskTransaction():
                 return await self._threads.call(partial(perform, work, task, transaction))
             case "thread", _ if step.is_async:
                 return await call_on_loop(work.perform_async(), _name(task), context.end)
