@@ -165,7 +165,7 @@ class TaskReport:
 
     A failure that is `final` isn't retried; `retry_delay`, in seconds, stands for the delay by the formula. A task that
     is released goes back to its queue for `release_delay` seconds and the attempt isn't counted. What is `recorded` is
-    in the database already. The traceback of a failure is for logs.
+    in the database already, which has said what steps and runs it ended. The traceback of a failure is for logs.
     """
 
     run_id: UUID
@@ -178,6 +178,8 @@ class TaskReport:
     retry_delay: int | None = None
     release_delay: int | None = None
     recorded: bool = False
+    skipped_steps: tuple[SkippedStep, ...] = field(default=(), compare=False, repr=False)
+    ended_runs: tuple[EndedRun, ...] = field(default=(), compare=False, repr=False)
     traceback: str | None = field(default=None, compare=False, repr=False)
 
 

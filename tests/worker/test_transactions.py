@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from pgflow import Context, Flow, PgFlow, TransactionFailed
+from pgflow import Context, Flow, PgFlow, TransactionFailed, telemetry
 from worker import effects
 from worker import handlers_elsewhere as elsewhere
 from worker.effects import INSERT, numbers
@@ -210,6 +210,18 @@ async def test_flows_can_be_started_with_the_completion(app: PgFlow, url: str) -
     async with working(app, parent, child):
         await ended(app, parent, 7)
     assert len(query(url, "select * from pgflow.runs where flow_slug = 'child'")) == 1
+
+
+async def test_events_tell_what_was_committed_and_what_it_ended(app: PgFlow) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+    telemetry.attach("test", telemetry.ALL, lambda event, numbers, metadata: told.append((event, dict(metadata))))
+    try:
+        run = await worked(app, effects.flow, [1])
+    finally:
+        telemetry.detach("test")
+    names = [name for name, metadata in told if metadata.get("run_id") == run.run_id]
+    assert sorted(names) == ["run.completed", "run.started", *["task.start"] * 2, *["task.stop"] * 2]
+    assert names[-1] == "run.completed"
 
 
 async def test_settings_of_a_connection_do_not_reach_the_next_task(app: PgFlow, url: str) -> None:

@@ -110,8 +110,8 @@ class AsyncTaskTransaction:
             if connection.info.transaction_status == TransactionStatus.INERROR:
                 raise TransactionFailed(_CAUGHT)
 
-    async def complete(self, report: TaskReport) -> bool:
-        """Report the task and commit, if the report counts; returns whether it does.
+    async def complete(self, report: TaskReport) -> calls.Exchanged | None:
+        """Report the task and commit, if the report counts, and return what followed; None if it doesn't count.
 
         Raises TransactionFailed when the handler has left nothing that could be committed. When ConnectionLost is
         raised, it may be committed or not.
@@ -119,16 +119,16 @@ class AsyncTaskTransaction:
         assert self._connection is not None
         connection = self._connection
         _require_usable(connection)
-        call = calls.complete_tasks([report])
+        call = calls.exchange_tasks([report], {}, 0)
         try:
             cursor = connection.cursor(row_factory=tuple_row)
             await cursor.execute(call.sql, call.arguments)
-            if not call.decode(await cursor.fetchall()):
-                return False
-            await cursor.execute("commit")
+            exchanged = call.decode(await cursor.fetchall())
+            if exchanged.recorded:
+                await cursor.execute("commit")
         except DriverError as error:
             raise translate(error) from error
-        return True
+        return exchanged if exchanged.recorded else None
 
     async def __aenter__(self) -> AsyncTaskTransaction:
         return self

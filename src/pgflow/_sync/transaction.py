@@ -110,8 +110,8 @@ class TaskTransaction:
             if connection.info.transaction_status == TransactionStatus.INERROR:
                 raise TransactionFailed(_CAUGHT)
 
-    def complete(self, report: TaskReport) -> bool:
-        """Report the task and commit, if the report counts; returns whether it does.
+    def complete(self, report: TaskReport) -> calls.Exchanged | None:
+        """Report the task and commit, if the report counts, and return what followed; None if it doesn't count.
 
         Raises TransactionFailed when the handler has left nothing that could be committed. When ConnectionLost is
         raised, it may be committed or not.
@@ -119,16 +119,16 @@ class TaskTransaction:
         assert self._connection is not None
         connection = self._connection
         _require_usable(connection)
-        call = calls.complete_tasks([report])
+        call = calls.exchange_tasks([report], {}, 0)
         try:
             cursor = connection.cursor(row_factory=tuple_row)
             cursor.execute(call.sql, call.arguments)
-            if not call.decode(cursor.fetchall()):
-                return False
-            cursor.execute("commit")
+            exchanged = call.decode(cursor.fetchall())
+            if exchanged.recorded:
+                cursor.execute("commit")
         except DriverError as error:
             raise translate(error) from error
-        return True
+        return exchanged if exchanged.recorded else None
 
     def __enter__(self) -> TaskTransaction:
         return self

@@ -48,6 +48,8 @@ class News:
             self._ended[_key(report)] = (task, seconds)
             if report.recorded:
                 self._tell_of_task(report, counted=True)
+        if report.recorded:
+            self.moved(report)
 
     def discarded(self, task: StartedTask, seconds: float, reason: str) -> None:
         """Tell that a task ended without a report."""
@@ -61,8 +63,8 @@ class News:
             for report in reports:
                 self._tell_of_task(counting.get(_key(report), report), counted=_key(report) in counting)
 
-    def moved(self, exchanged: Exchanged) -> None:
-        """Tell what followed for steps and runs."""
+    def moved(self, exchanged: Exchanged | TaskReport) -> None:
+        """Tell what followed for steps and runs, from an exchange or a report that was recorded before."""
         if exchanged.skipped_steps and telemetry.is_observed("step.skipped"):
             for step in exchanged.skipped_steps:
                 telemetry.emit("step.skipped", {"system_time": time.time()}, asdict(step))

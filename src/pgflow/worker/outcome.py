@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, TypeAlias
 
+from pgflow.calls import Exchanged
 from pgflow.errors import NonRetryable, Retry, Snooze
 from pgflow.serialize import ERROR_LIMIT, describe_error, storable
 from pgflow.types import StartedTask, TaskReport
@@ -23,10 +24,10 @@ _AROUND_HANDLERS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The handler returned; `output` is JSON text. If it is `recorded`, the database has it already."""
+    """The handler returned; `output` is JSON text. If it is `recorded`, the database has said what followed."""
 
     output: bytes
-    recorded: bool = False
+    recorded: Exchanged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,11 @@ def report(task: StartedTask, outcome: Outcome) -> TaskReport:
     """Return what the database is told about a task."""
     key = (task.run_id, task.step_slug, task.task_index, task.attempt)
     match outcome:
-        case Completed(output, recorded):
-            return TaskReport(*key, output=output, recorded=recorded)
+        case Completed(output, followed):
+            if followed is None:
+                return TaskReport(*key, output=output)
+            skipped_steps, ended_runs = tuple(followed.skipped_steps), tuple(followed.ended_runs)
+            return TaskReport(*key, output=output, recorded=True, skipped_steps=skipped_steps, ended_runs=ended_runs)
         case Failed():
             return TaskReport(
                 *key,

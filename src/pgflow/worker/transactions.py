@@ -12,6 +12,7 @@ from psycopg import Error as DriverError
 from pgflow._async.connection import Database
 from pgflow._async.transaction import AsyncTaskTransaction, AsyncTransactionPool
 from pgflow._sync.transaction import TaskTransaction, TransactionPool
+from pgflow.calls import Exchanged
 from pgflow.errors import ConnectionLost, PgFlowError
 from pgflow.flow import Step
 from pgflow.types import StartedTask
@@ -58,7 +59,7 @@ def perform(work: Work, task: StartedTask, transaction: TaskTransaction) -> Outc
         if not _may_commit(outcome, work, begun=transaction.has_begun):
             return _without_commit(outcome, transaction)
         try:
-            return _after_commit(outcome, is_recorded=transaction.complete(report(task, outcome)))
+            return _after_commit(outcome, transaction.complete(report(task, outcome)))
         except (PgFlowError, DriverError) as error:
             return _not_committed(error)
 
@@ -70,7 +71,7 @@ async def perform_async(work: Work, task: StartedTask, transaction: AsyncTaskTra
         if not _may_commit(outcome, work, begun=transaction.has_begun):
             return _without_commit(outcome, transaction)
         try:
-            return _after_commit(outcome, is_recorded=await transaction.complete(report(task, outcome)))
+            return _after_commit(outcome, await transaction.complete(report(task, outcome)))
         except (PgFlowError, DriverError) as error:
             return _not_committed(error)
 
@@ -91,9 +92,9 @@ def _without_commit(outcome: Outcome, transaction: AsyncTaskTransaction | TaskTr
     return outcome
 
 
-def _after_commit(outcome: Outcome, *, is_recorded: bool) -> Outcome:
-    if is_recorded and isinstance(outcome, Completed):
-        return replace(outcome, recorded=True)
+def _after_commit(outcome: Outcome, exchanged: Exchanged | None) -> Outcome:
+    if exchanged is not None and isinstance(outcome, Completed):
+        return replace(outcome, recorded=exchanged)
     return Failed("The task was given to another worker or its run has ended, so its transaction was rolled back")
 
 
