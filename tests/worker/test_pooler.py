@@ -12,6 +12,7 @@ import pytest
 from pgflow import Flow, HealthStatus, PgFlow
 from pooler import PROGRAM, Pooler
 from servers import Server
+from worker import effects
 from worker.running import DEADLINE_SECONDS, QUICK, eventually, query
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")
@@ -89,3 +90,12 @@ async def test_work_goes_on_when_the_pooler_was_killed(
 
 def completed(url: str) -> int:
     return int(query(url, "select count(*) from pgflow.step_tasks where status = 'completed'")[0]["count"])
+
+
+async def test_handlers_commit_their_writes_through_it(pooled_url: str, newest_database_url: str) -> None:
+    query(newest_database_url, "create table effects (kind text, number int)")
+    async with PgFlow(pooled_url, flows=[effects.flow]) as app:
+        await app.start_worker(poll_interval=QUICK)
+        run = await app.start_flow(effects.flow, list(range(20)))
+        assert (await run.wait(DEADLINE_SECONDS)).status == "completed"
+    assert effects.numbers(newest_database_url) == sorted([*range(20)] * 2)

@@ -134,6 +134,26 @@ async def test_connections_that_died_while_idle_cost_no_attempt(app: PgFlow, url
     assert {row["attempts_count"] for row in query(url, "select attempts_count from pgflow.step_tasks")} == {1}
 
 
+async def test_a_server_that_is_read_only_for_a_while_costs_no_attempt(app: PgFlow, url: str) -> None:
+    async with working(app, effects.flow):
+        set_read_only(url, True)
+        run = await app.start_flow(effects.flow, [1])
+        released = "select * from pgmq.q_effects where read_ct > 1"
+        await eventually(lambda: query(url, released), "the task was put back and tried again")
+        set_read_only(url, False)
+        assert (await run.wait(DEADLINE_SECONDS)).status == "completed"
+    assert {row["attempts_count"] for row in query(url, "select attempts_count from pgflow.step_tasks")} == {1}
+    assert numbers(url) == [1, 1]
+
+
+def set_read_only(url: str, to: bool) -> None:
+    """Let new sessions refuse to write, as those of a standby do."""
+    with as_superuser(url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute("set default_transaction_read_only = off")
+        connection.execute(f'alter database "{name}" set default_transaction_read_only = {"on" if to else "off"}')
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", ["on_loop", "in_thread"])
 @pytest.mark.parametrize("point", POINTS)

@@ -33,7 +33,7 @@ class TransactionPool:
         self._opening = threading.Lock()
 
     def begin(self, deadline: datetime) -> Connection[Any]:
-        """Return a connection in a new transaction; connections that have died in the meantime are left out.
+        """Return a connection in a new transaction; those that have died, or whose server is read-only, are left out.
 
         Raises ConnectionLost if there is none until the deadline.
         """
@@ -47,13 +47,16 @@ class TransactionPool:
                 raise ConnectionLost("no connection for ctx.transaction() before the task's deadline") from error
             try:
                 connection.execute(_begin(seconds))
-                return connection
+                if not _is_read_only(connection):
+                    return connection
+                connection.close()
+                raise ConnectionLost("the server is read-only")
             except BaseException as error:
                 self.end(connection)
-                if not isinstance(error, DriverError) or not connection.closed:
+                if not isinstance(error, DriverError | ConnectionLost) or not connection.closed:
                     raise
                 lost = error
-        raise ConnectionLost(f"connections for ctx.transaction() break at once: {lost}") from lost
+        raise ConnectionLost(f"no connection for ctx.transaction() can be used: {lost}") from lost
 
     def end(self, connection: Connection[Any]) -> None:
         """Roll back what isn't committed, and take the connection back."""
@@ -162,6 +165,12 @@ def _begin(seconds: float) -> sql.Composed:
     """Return the beginning of a transaction that may be idle for as long as its task may run, and a little longer."""
     limit = min(int((seconds + _SPARE_SECONDS) * 1000), _LONGEST_MILLISECONDS)
     return sql.SQL("begin; set local idle_in_transaction_session_timeout = {}").format(sql.Literal(limit))
+
+
+def _is_read_only(connection: Connection[Any]) -> bool:
+    """Whether the server says that it is a standby, or for readers only."""
+    settings = ("in_hot_standby", "default_transaction_read_only")
+    return any(connection.info.parameter_status(name) == "on" for name in settings)
 
 
 def _require_usable(connection: Connection[Any]) -> None:

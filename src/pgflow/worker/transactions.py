@@ -36,15 +36,14 @@ class Transactions:
         """Return the transaction of an attempt, not begun; None for handlers that have no context in this process."""
         if step.executor != "thread" or not step.binding.wants_context:
             return None
-        return AsyncTaskTransaction(self._async_pool, deadline) if step.is_async else self._blocking(deadline)
+        if step.is_async:
+            return AsyncTaskTransaction(self._async_pool, deadline)
+        return TaskTransaction(self._blocking_pool, deadline)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._async_pool.close()
         await asyncio.to_thread(self._blocking_pool.close)
-
-    def _blocking(self, deadline: datetime) -> TaskTransaction:
-        return TaskTransaction(self._blocking_pool, deadline)
 
     def _target(self) -> tuple[str, dict[str, Any]]:
         if self._database.url is None:
