@@ -19,7 +19,8 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
 """How long the database may be gone before those who wait are told."""
 
-_TIME_BETWEEN_LOOKS = 0.005
+_LONGEST_TIME_BETWEEN_LOOKS = 0.005
+_TIME_BETWEEN_LOOKS_FOR_EACH_WAIT = 0.0001
 _PAUSE_IN_OUTAGE = 0.5
 _RUNS_PER_LOOK = 10_000
 
@@ -126,7 +127,7 @@ class AsyncRunWatcher:
                 try:
                     await self._look(waits)
                     failing_since = None
-                    await asyncio.sleep(_TIME_BETWEEN_LOOKS)
+                    await asyncio.sleep(self._time_between_looks())
                 except ConnectionLost as error:
                     now = asyncio.get_running_loop().time()
                     failing_since = failing_since or now
@@ -135,6 +136,10 @@ class AsyncRunWatcher:
                             wait.refuse(error)
                     self._agenda.add_now(waits)
                     await asyncio.sleep(_PAUSE_IN_OUTAGE)
+
+    def _time_between_looks(self) -> float:
+        """Return for how long to gather notifications: the more runs are waited for, the more will come."""
+        return min(len(self._waits) * _TIME_BETWEEN_LOOKS_FOR_EACH_WAIT, _LONGEST_TIME_BETWEEN_LOOKS)
 
     async def _look(self, waits: list[_Wait]) -> None:
         """Look at the runs of these waits, end those whose run has ended, and put the others on the agenda again."""
