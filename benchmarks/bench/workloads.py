@@ -40,7 +40,7 @@ class Sizes:
     memory_jobs: int = 100_000
     memory_megabytes: int = 1_000
     limit_seconds: float = 60
-    once_beyond_seconds: float = 30
+    once_beyond_seconds: float = 20
     repetitions: int = 3
 
 
