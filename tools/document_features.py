@@ -2,84 +2,98 @@
 
 Usage: python tools/document_features.py [--check]
 
-Tests name rows with the marker `feature`; files of tests that are all about a row stand in the list in features.tsv.
+Tests name the rows that they show with the marker `feature`. A row needs such a test, or a reason why it isn't offered.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
-import re
 import sys
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "tools" / "features.tsv"
 DOCUMENT = ROOT / "docs" / "features.md"
+NOT_OFFERED = "not offered: "
 INTRODUCTION = """\
 # Features
 
 What implementations of pgflow in other languages offer, what it is called here, and the tests that show it. The numbers
-are what tests refer to. This page is written by `tools/document_features.py`.
+are those that tests are marked with: `@pytest.mark.feature("A1.4")`. This page is written by
+`tools/document_features.py`.
 """
+
+Test = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A row: its number, what it is, how it is called here, and files of tests about it."""
+    """A row: its number, what it is, and how it is called here or why it isn't offered."""
 
     row: str
     title: str
     call: str
-    files: tuple[str, ...]
+
+    @property
+    def reason(self) -> str | None:
+        """Why it isn't offered; None for what is."""
+        return self.call.removeprefix(NOT_OFFERED) if self.call.startswith(NOT_OFFERED) else None
 
 
 def features() -> list[Feature]:
-    """Return all rows in their order. Raises ValueError for a file that isn't there."""
-    found = []
-    for line in ROWS.read_text(encoding="utf-8").splitlines():
-        row, title, call, *rest = line.split("\t")
-        files = tuple(f"tests/{name}" for name in (rest[0].split() if rest else ()))
-        missing = [name for name in files if not (ROOT / name).exists()]
-        if missing:
-            raise ValueError(f"row {row} names tests that don't exist: {', '.join(missing)}")
-        found.append(Feature(row, title, call, files))
-    return found
+    """Return all rows in their order."""
+    return [Feature(*line.split("\t")) for line in ROWS.read_text(encoding="utf-8").splitlines()]
 
 
 def marked_tests() -> dict[str, list[str]]:
     """Return the tests that are marked, by row."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                for row in _rows_of(node):
-                    found[row].append(f"{path.relative_to(ROOT)}::{node.name}")
+        for name, test in _tests_of(ast.parse(path.read_text(encoding="utf-8"))):
+            for row in _rows_of(test):
+                found[row].append(f"{path.relative_to(ROOT)}::{name}")
+    return found
+
+
+def problems(listed: Sequence[Feature], marked: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what is wrong: rows without tests, tests of rows that aren't listed or aren't offered."""
+    known = {feature.row: feature for feature in listed}
+    found = [
+        f"row {feature.row} ({feature.title}) has neither a marked test nor a reason why it is not offered"
+        for feature in listed
+        if feature.reason is None and not marked.get(feature.row)
+    ]
+    for row, tests in sorted(marked.items()):
+        if row not in known:
+            found.append(f"{tests[0]} is marked with row {row}, which tools/features.tsv doesn't list")
+        elif known[row].reason is not None:
+            found.append(f"{tests[0]} is marked with row {row}, which is said not to be offered")
     return found
 
 
 def document() -> str:
-    """Return the page. Raises ValueError for a row that has neither tests nor a reason why it isn't offered."""
-    marked = marked_tests()
-    offered, others = [], []
-    for feature in features():
-        tests = [*marked.get(feature.row, ()), *feature.files]
-        reason = re.match(r"not offered: (.*)", feature.call)
-        if reason:
-            others.append(f"| {feature.row} | {feature.title} | {reason[1]} |")
-        elif tests:
-            offered.append(f"| {feature.row} | {feature.title} | {feature.call} | {_shown(tests)} |")
-        else:
-            raise ValueError(f"row {feature.row} ({feature.title}) has no test")
+    """Return the page. Raises ValueError with all problems, one per line."""
+    listed, marked = features(), marked_tests()
+    if found := problems(listed, marked):
+        raise ValueError("\n".join(found))
+    offered = [f"| {f.row} | {f.title} | {f.call} | {_shown(marked[f.row])} |" for f in listed if f.reason is None]
+    absent = [f"| {f.row} | {f.title} | {f.reason} |" for f in listed if f.reason is not None]
     table = ["| | Feature | Here | Tests |", "|---|---|---|---|", *offered]
-    absent = ["| | Feature | Why not, or what instead |", "|---|---|---|", *others]
-    return "\n".join([INTRODUCTION, *table, "\n## Not offered\n", *absent, ""])
+    others = ["| | Feature | Why not, or what instead |", "|---|---|---|", *absent]
+    return "\n".join([INTRODUCTION, *table, "\n## Not offered\n", *others, ""])
 
 
 def main() -> int:
-    wanted, present = document(), DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
+    try:
+        wanted = document()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    present = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
     if wanted == present:
         return 0
     if "--check" in sys.argv[1:]:
@@ -90,17 +104,25 @@ def main() -> int:
     return 0
 
 
-def _rows_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+def _tests_of(scope: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple[str, Test]]:
+    for node in scope.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield prefix + node.name, node
+        elif isinstance(node, ast.ClassDef):
+            yield from _tests_of(node, f"{prefix}{node.name}::")
+
+
+def _rows_of(test: Test) -> list[str]:
     return [
         str(argument.value)
-        for decorator in node.decorator_list
+        for decorator in test.decorator_list
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.feature"
         for argument in decorator.args
         if isinstance(argument, ast.Constant)
     ]
 
 
-def _shown(tests: list[str]) -> str:
+def _shown(tests: Sequence[str]) -> str:
     """Return the first two tests with their files, and how many more there are."""
     shown = [f"`{test}`" for test in tests[:2]]
     more = [f"{len(tests) - 2} more"] if len(tests) > 2 else []

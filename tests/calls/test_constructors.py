@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -98,6 +99,10 @@ OF_EXTENSIONS = {"setup_ensure_workers_cron", "setup_requeue_stalled_tasks_cron"
 """They need pg_cron, and say so."""
 
 
+def result_of(session: psycopg.Connection[Any], call: Call[Any]) -> Any:
+    return call.decode(session.execute(call.sql, call.arguments).fetchall())
+
+
 def constructors() -> set[str]:
     return {name for name in calls.__all__ if inspect.isfunction(getattr(calls, name))}
 
@@ -122,7 +127,7 @@ def session(url: str) -> Iterator[psycopg.Connection[Any]]:
         connection.rollback()
 
 
-@pytest.mark.feature("A2.2", "A5.26")
+@pytest.mark.feature("A5.26")
 def test_every_public_function_has_a_constructor_and_the_other_way_round(session: psycopg.Connection[Any]) -> None:
     found = session.execute(
         "select distinct proname from pg_proc where pronamespace = 'pgflow'::regnamespace and proname !~ '^_'"
@@ -143,7 +148,6 @@ def test_a_constructor_calls_the_function_of_its_name_and_says_so(name: str) -> 
     assert f"`{'.'.join(expected)}`" in (getattr(calls, name).__doc__ or "")
 
 
-@pytest.mark.feature("A2.3", "A2.4", "A2.7", "A2.13", "A2.15", "A2.16")
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_call_runs_with_psycopg(session: psycopg.Connection[Any], name: str) -> None:
     call = SAMPLES[name]
@@ -181,10 +185,9 @@ def test_a_run_that_is_not_there_is_not_found(session: psycopg.Connection[Any], 
         call.decode(session.execute(call.sql, call.arguments).fetchall())
 
 
-@pytest.mark.feature("A2.16", "A4.23")
+@pytest.mark.feature("A2.13", "A2.16", "A4.23", "A5.4", "A5.18", "A5.26")
 def test_a_task_is_worked_by_the_calls_of_the_contract(session: psycopg.Connection[Any]) -> None:
-    def run(call: Call[Any]) -> Any:
-        return call.decode(session.execute(call.sql, call.arguments).fetchall())
+    run = partial(result_of, session)
 
     [message] = run(calls.read("flow", 30, 10))
     assert (message.read_ct, message.message["step_slug"]) == (1, "a")
@@ -197,3 +200,12 @@ def test_a_task_is_worked_by_the_calls_of_the_contract(session: psycopg.Connecti
     assert run(calls.complete_task(RUN, "unknown", 0, b"1")) is None
     assert run(calls.get_run(RUN)).output == {"a": "done"}
     assert run(calls.delete_message("flow", message.msg_id)) is False
+
+
+@pytest.mark.feature("A2.7", "A2.13")
+def test_a_message_is_read_and_deleted_once(session: psycopg.Connection[Any]) -> None:
+    run = partial(result_of, session)
+    [message] = run(calls.read("flow", 0, 10))
+    assert run(calls.delete_message("flow", message.msg_id)) is True
+    assert run(calls.delete_message("flow", message.msg_id)) is False
+    assert run(calls.read("flow", 0, 10)) == []

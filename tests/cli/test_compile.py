@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 
+@pytest.mark.feature("A4.12")
 @pytest.mark.parametrize("attribute", ["app", "flows"])
 def test_flows_are_registered_and_then_verified(pgflow, url, greeting_module, attribute):
     assert pgflow("compile", f"{greeting_module}:{attribute}").output == "greeting: compiled\nsecond: compiled\n"
@@ -23,6 +24,7 @@ def test_a_package_and_an_attribute_of_an_attribute_are_an_app(pgflow, url, fold
     assert pgflow("compile", "holder_module:Holder.app").code == 0
 
 
+@pytest.mark.feature("A4.14")
 def test_sql_is_printed_and_nothing_changed(pgflow, url, greeting_module):
     ended = pgflow("compile", f"{greeting_module}:app", "--sql")
     assert ended.code == 0
@@ -31,6 +33,7 @@ def test_sql_is_printed_and_nothing_changed(pgflow, url, greeting_module):
         assert connection.execute("select count(*) from pgflow.flows").fetchone() == (0,)
 
 
+@pytest.mark.feature("A4.13", "A4.14")
 def test_the_printed_sql_registers_the_same_flows(pgflow, url, greeting_module, newest_server):
     text = pgflow("compile", f"{greeting_module}:app", "--sql").output
     psql = [newest_server.binaries / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--output", "/dev/null", url]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import psycopg
+import pytest
 
 
 def test_a_database_is_migrated_once(pgflow, empty_database_url):
@@ -20,6 +21,7 @@ def test_the_database_of_the_environment_is_migrated(pgflow, url):
     assert pgflow("migrate").output.endswith("as user app: nothing to do\n")
 
 
+@pytest.mark.feature("A4.15")
 def test_the_printed_sql_migrates_a_database_that_has_pgmq(pgflow, newest_server):
     name = newest_server.create_database()
     target = newest_server.url(name)

@@ -98,6 +98,7 @@ def test_unknown_formats_and_levels_are_refused(pgflow, url, greeting_module, op
     assert option in ended.errors
 
 
+@pytest.mark.feature("A1.19")
 def test_health_and_metrics_can_be_asked_for(spawn, url, greeting_module):
     process = spawn("worker", "greeting_module:app", "--health-port", 0)
     messages = map(message, process.stderr)

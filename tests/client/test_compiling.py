@@ -22,6 +22,7 @@ def changed(**options: Any) -> Flow:
     return flow
 
 
+@pytest.mark.feature("A2.2")
 async def test_a_new_flow_is_compiled_and_then_verified(client: Any) -> None:
     assert await client.ensure_compiled(greeting) == "compiled"
     assert await client.ensure_compiled(greeting) == "verified"
@@ -73,5 +74,6 @@ async def test_a_flow_without_steps_is_refused(client: Any, workbench: Workbench
     assert workbench.connection.execute("select count(*) from pgflow.flows").fetchone() == (0,)
 
 
+@pytest.mark.feature("A1.1")
 async def test_the_version_of_the_contract_is_told(client: Any) -> None:
     assert client.core_version() == "0.14.1"

@@ -51,6 +51,7 @@ def named(events: list[Event]) -> list[str]:
     return [" ".join(filter(None, (event.event_type, getattr(event, "step_slug", "")))) for event in events]
 
 
+@pytest.mark.feature("C4.10")
 async def test_a_run_is_told_from_its_start_to_its_end(greeter: Any, workbench: Workbench) -> None:
     run = await greeter.start_flow(greeting, "Ada")
     task = asyncio.create_task(told(run))
@@ -165,6 +166,7 @@ async def test_notifications_are_enough(shared_url: str, workbench: Workbench, m
         assert named(await task) == [*GREETED, "run:completed"]
 
 
+@pytest.mark.feature("C4.10")
 @pytest.mark.parametrize("listen", [True, False])
 async def test_nothing_is_missed_in_a_storm(
     shared_url: str, workbench: Workbench, monkeypatch: pytest.MonkeyPatch, listen: bool

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from pgflow.events import Event, History
 from pgflow.types import RunRow, StepState
 
@@ -39,6 +41,7 @@ def test_a_step_that_came_and_went_between_two_looks_is_told_with_its_start() ->
     assert named(history.advance(RUN, [completed("a", 1, 2)])) == ["step:started a", "step:completed a"]
 
 
+@pytest.mark.feature("C4.13")
 def test_looks_that_repeat_or_go_back_tell_nothing() -> None:
     history = History()
     history.advance(RUN, [completed("a", 1, 2)])

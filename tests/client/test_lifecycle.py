@@ -20,6 +20,7 @@ print(client.start_flow("greeting", 1).status)
 """
 
 
+@pytest.mark.feature("A1.3")
 async def test_a_client_opens_on_first_use(shared_url):
     client = PgFlow(shared_url)
     assert await client.ensure_compiled(greeting) == "compiled"
@@ -65,6 +66,7 @@ async def test_a_cancelled_call_leaves_the_client_usable(shared_url):
         assert await client.ensure_compiled(greeting) == "verified"
 
 
+@pytest.mark.feature("A1.3")
 @pytest.mark.parametrize("kind", [PgFlow, sync.PgFlow])
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_pool_without_connections_is_refused(kind, size):

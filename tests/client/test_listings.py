@@ -89,6 +89,13 @@ async def test_pages_join_without_gap_or_overlap(greeter: Any) -> None:
     assert [run.run_id async for run in greeter.all_runs()] == [run.run_id for run in found]
 
 
+@pytest.mark.feature("B6.2")
+async def test_the_run_before_another_is_found(greeter: Any) -> None:
+    first, second, _ = [await greeter.start_flow(greeting, number) for number in range(3)]
+    page = await greeter.list_runs(flow=greeting, until=second.started_at, limit=1)
+    assert [run.run_id for run in page] == [first.run_id]
+
+
 async def test_a_full_last_page_says_that_it_is_the_last(greeter: Any) -> None:
     await greeter.start_flows(greeting, range(4))
     first = await greeter.list_runs(limit=2)

@@ -36,6 +36,7 @@ async def count_runs(client: Any, workbench: Workbench) -> int:
     return workbench.connection.execute("select count(*) from pgflow.runs").fetchone()[0]
 
 
+@pytest.mark.feature("A1.4")
 @pytest.mark.parametrize(
     "value", [0, False, "", None, [], {}, 1.5, "ü \U0001f600 \\u0000 '\"", [None], 2**80, {"": None}]
 )
@@ -46,6 +47,7 @@ async def test_an_input_arrives_as_it_was(greeter: Any, workbench: Workbench, va
     assert await run.result(timeout=5) == {"greet": value}
 
 
+@pytest.mark.feature("A1.4")
 async def test_a_flow_is_named_by_its_object_or_its_slug(greeter: Any) -> None:
     by_object = await greeter.start_flow(greeting, 1)
     by_slug = await greeter.start_flow("greeting", 1)
@@ -79,6 +81,7 @@ async def test_a_run_id_is_used_once(greeter: Any, workbench: Workbench) -> None
     assert await count_runs(greeter, workbench) == 1
 
 
+@pytest.mark.feature("B1.2")
 @pytest.mark.parametrize("slug", ["unknown", "", "Greeting", "a)b", "ü", "'; drop schema pgflow", "x" * 500])
 async def test_a_flow_that_is_not_there_is_named(greeter: Any, slug: str) -> None:
     with pytest.raises(FlowNotFound) as raised:
@@ -122,6 +125,7 @@ async def test_a_number_larger_than_postgresql_holds_is_refused(greeter: Any, wo
     assert await count_runs(greeter, workbench) == 0
 
 
+@pytest.mark.feature("A5.12")
 @pytest.mark.parametrize("value", [None, {}, "text", 3])
 async def test_a_root_map_takes_an_array_only(client: Any, value: Any) -> None:
     await client.ensure_compiled(each)

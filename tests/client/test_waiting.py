@@ -22,6 +22,7 @@ async def test_a_result_is_the_outputs_of_the_leaf_steps(greeter: Any, workbench
     assert (run.status, run.output) == (RunStatus.COMPLETED, {"greet": "Hello, Ada"})
 
 
+@pytest.mark.feature("C4.9")
 async def test_who_waits_sees_the_run_end(greeter: Any, workbench: Workbench) -> None:
     run = await greeter.start_flow(greeting, 1)
     waiting = asyncio.create_task(run.wait(timeout=10))
@@ -32,6 +33,7 @@ async def test_who_waits_sees_the_run_end(greeter: Any, workbench: Workbench) ->
     assert run.completed_at >= run.started_at
 
 
+@pytest.mark.feature("C4.9")
 async def test_wait_returns_a_failed_run(greeter: Any, workbench: Workbench) -> None:
     run = await greeter.start_flow(greeting, 1)
     workbench.fail("no paper")
@@ -71,6 +73,7 @@ async def test_the_result_of_an_ended_run_needs_no_time(client: Any) -> None:
     assert await run.result(timeout=0) == {"double": []}
 
 
+@pytest.mark.feature("A1.5", "A4.19")
 async def test_start_flow_sync_returns_the_completed_run(greeter: Any, workbench: Workbench) -> None:
     waiting = asyncio.create_task(greeter.start_flow_sync(greeting, 7, timeout=10))
     await worked(workbench)
@@ -78,6 +81,7 @@ async def test_start_flow_sync_returns_the_completed_run(greeter: Any, workbench
     assert (run.status, run.output, run.step("name").output) == (RunStatus.COMPLETED, {"greet": 7}, 7)
 
 
+@pytest.mark.feature("A1.5")
 async def test_start_flow_sync_raises_for_a_failed_run(greeter: Any, workbench: Workbench) -> None:
     waiting = asyncio.create_task(greeter.start_flow_sync("greeting", 7, timeout=10))
     await failed(workbench, "no paper")
@@ -85,6 +89,7 @@ async def test_start_flow_sync_raises_for_a_failed_run(greeter: Any, workbench: 
         await waiting
 
 
+@pytest.mark.feature("A1.5")
 async def test_start_flow_sync_gives_up_waiting_after_its_timeout(greeter: Any) -> None:
     with pytest.raises(WaitTimeout) as raised:
         await greeter.start_flow_sync(greeting, 7, timeout=0.02)
@@ -106,6 +111,7 @@ async def failed(workbench: Workbench, error_message: str) -> None:
     workbench.call(calls.fail_tasks([reported(tasks[0], error_message=error_message)]))
 
 
+@pytest.mark.feature("A1.6", "A2.10")
 async def test_a_run_is_found_by_its_id(greeter: Any) -> None:
     run = await greeter.start_flow(greeting, {"a": 1})
     found = [
@@ -116,6 +122,7 @@ async def test_a_run_is_found_by_its_id(greeter: Any) -> None:
     assert {(one.run_id, one.input["a"]) for one in found} == {(run.run_id, 1)}
 
 
+@pytest.mark.feature("A1.6", "A2.10")
 @pytest.mark.parametrize("verb", ["get_run", "get_run_with_states"])
 @pytest.mark.parametrize(
     "run_id", [UUID(int=1), str(UUID(int=1)), "", "x", "1234", "läuft", "\ud800", "\0", "\u0661" * 31, None, 7]
@@ -126,6 +133,7 @@ async def test_a_run_that_is_not_there_is_named(client: Any, verb: str, run_id: 
     assert str(raised.value.run_id) == str(run_id)
 
 
+@pytest.mark.feature("A1.7")
 async def test_the_states_of_the_steps_are_in_the_order_of_definition(greeter: Any, workbench: Workbench) -> None:
     run = await greeter.start_flow(greeting, 1)
     workbench.complete({"first": "Ada"})

@@ -28,6 +28,7 @@ def test_without_options_the_formula_of_the_database_holds() -> None:
     assert delays(retrying_flow(base_delay=5)) == [None] * 6
 
 
+@pytest.mark.feature("A5.22")
 def test_delays_double_up_to_the_longest() -> None:
     assert delays(retrying_flow(base_delay=1, max_delay=20)) == [2, 4, 8, 16, 20, 20]
 
@@ -45,6 +46,7 @@ def test_a_step_may_have_no_delay_at_all() -> None:
     assert delays(retrying_flow({"max_delay": 0})) == [0] * 6
 
 
+@pytest.mark.feature("A5.22")
 @pytest.mark.parametrize("jitter", [0.25, 1])
 def test_jitter_shortens_delays_by_at_most_its_share(jitter: float) -> None:
     flow = retrying_flow(base_delay=500, jitter=jitter)

@@ -111,6 +111,7 @@ def test_a_step_without_parameters_receives_nothing() -> None:
     assert (binding.wants_flow_input, binding.arguments({}, 1, None)) == (False, {})
 
 
+@pytest.mark.feature("A4.6")
 def test_a_map_step_s_one_other_parameter_is_the_element() -> None:
     def step(link, ctx, flow_input): ...  # type: ignore[no-untyped-def]
 

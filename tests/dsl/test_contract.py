@@ -41,6 +41,7 @@ def compared_in_sql(connection: Connection, first: object, second: object) -> li
     return found
 
 
+@pytest.mark.feature("A4.13")
 def test_the_statements_register_the_flow(connection: Connection) -> None:
     for statement in to_sql(SHAPE):
         connection.execute(statement)
@@ -55,6 +56,7 @@ def test_the_statements_mean_the_same_without_standard_strings(connection: Conne
     assert differences(SHAPE, stored(connection)) == []
 
 
+@pytest.mark.feature("A4.3")
 def test_the_plain_form_registers_the_flow_with_its_options(connection: Connection) -> None:
     connection.execute("select pgflow.ensure_flow_compiled('analyse', %s::jsonb)", (json.dumps(to_json(SHAPE)),))
     assert differences(SHAPE, stored(connection)) == []

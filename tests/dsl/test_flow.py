@@ -37,6 +37,7 @@ def flow() -> Flow:
 # Declaring
 
 
+@pytest.mark.feature("A4.4")
 def test_a_flow_is_declared_with_decorators() -> None:
     flow = Flow("analyze_website", max_attempts=3, base_delay=5, timeout=60)
 
@@ -74,6 +75,7 @@ def test_a_flow_is_declared_with_decorators() -> None:
     assert [step.is_async for step in flow.steps.values()] == [True, False, True, False, False, False]
 
 
+@pytest.mark.feature("A4.19")
 def test_a_decorated_function_stays_itself() -> None:
     flow = Flow("analyse")
 
@@ -85,10 +87,12 @@ def test_a_decorated_function_stays_itself() -> None:
     assert flow.map(slug="each")(double) is double
 
 
+@pytest.mark.feature("A4.3")
 def test_the_flow_s_options_are_three_attempts_one_second_and_sixty_seconds() -> None:
     assert Flow("analyse").options == {"max_attempts": 3, "base_delay": 1, "timeout": 60}
 
 
+@pytest.mark.feature("A4.4")
 def test_options_of_zero_are_kept() -> None:
     flow = Flow("analyse", base_delay=0)
     flow.step(website, base_delay=0, start_delay=0)

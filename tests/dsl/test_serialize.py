@@ -53,6 +53,7 @@ def test_a_json_value_survives_encoding_and_decoding(value: object) -> None:
     assert (decoded, type(decoded)) == (value, type(value))
 
 
+@pytest.mark.feature("A3.7")
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -79,6 +80,7 @@ def test_a_text_that_only_looks_refusable_is_stored(value: object) -> None:
     assert decode(encode(value)) == value
 
 
+@pytest.mark.feature("A3.7", "A5.25")
 @pytest.mark.parametrize(
     ("value", "path"),
     [
@@ -158,6 +160,7 @@ def test_an_integer_of_any_size_is_exact() -> None:
     assert decode(b"[12345678901234567890123]") == [12345678901234567890123]
 
 
+@pytest.mark.feature("A3.8")
 @pytest.mark.parametrize(
     ("error", "text"),
     [

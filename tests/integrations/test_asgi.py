@@ -53,6 +53,7 @@ def site(newest_database_url: str) -> Iterator[Site]:
     site.process.communicate()
 
 
+@pytest.mark.feature("A1.2")
 def test_a_request_starts_a_run_that_the_worker_inside_works(site: Site) -> None:
     run_id = site.ask("start/world", "POST")["run_id"]
     assert site.ask(f"result/{run_id}") == {"greet": "hello world"}

@@ -196,6 +196,7 @@ REACHED = {
 }
 
 
+@pytest.mark.feature("A5.4")
 @pytest.mark.slow
 @pytest.mark.timeout(600 + EXAMPLES)
 def test_the_engine_does_what_the_model_does(connection: psycopg.Connection[Any], statistics: Counter[str]) -> None:

@@ -35,6 +35,7 @@ def wait_for(connection: psycopg.Connection, query: str, count: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.feature("A4.15")
 def test_an_empty_database_gets_pgmq_and_all_migrations(database, migrations):
     report = migrate(database, migrations)
     assert report.applied == migrations
@@ -131,6 +132,7 @@ def test_a_read_only_session_is_told_to_use_the_primary(empty_database_url, migr
             migrate(connection, migrations)
 
 
+@pytest.mark.feature("A4.2")
 def test_a_server_before_15_is_refused():
     with pytest.raises(SchemaError, match="needs PostgreSQL 15 or newer; this server is 14"):
         _require_server(140_012)

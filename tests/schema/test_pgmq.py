@@ -32,6 +32,7 @@ def offer_extension(server, empty_database_url):
     return offer
 
 
+@pytest.mark.feature("A4.2")
 def test_the_package_installs_it_where_the_server_offers_none(empty_database_url, migrations):
     with psycopg.connect(empty_database_url) as connection:
         assert migrate(connection, migrations).pgmq == "sql"
@@ -46,6 +47,7 @@ def test_one_that_is_there_is_used(empty_database_url, migrations):
         assert migrate(connection, migrations).pgmq == "present"
 
 
+@pytest.mark.feature("A4.2", "A5.1")
 def test_one_before_headers_is_refused(empty_database_url, migrations):
     with psycopg.connect(empty_database_url) as connection:
         connection.execute("create schema pgmq; create type pgmq.message_record as (msg_id bigint, message jsonb)")
@@ -54,6 +56,7 @@ def test_one_before_headers_is_refused(empty_database_url, migrations):
             migrate(connection, migrations)
 
 
+@pytest.mark.feature("A4.2")
 def test_an_extension_that_the_server_offers_is_created(empty_database_url, migrations, offer_extension):
     offer_extension(superuser=False)
     with psycopg.connect(empty_database_url) as connection:
@@ -82,6 +85,7 @@ def test_after_the_administrator_did_what_he_was_asked_for_migrating_works(
         assert connection.execute("select pgmq.send('greetings', '{}')").fetchone() == (1,)
 
 
+@pytest.mark.feature("A5.1")
 def test_an_old_extension_is_refused_and_not_left_behind(empty_database_url, migrations, offer_extension):
     offer_extension(superuser=False, script="create type pgmq.message_record as (msg_id bigint);")
     with psycopg.connect(empty_database_url) as connection:

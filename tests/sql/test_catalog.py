@@ -192,6 +192,7 @@ def test_a_function_of_the_contract_is_installed_once(functions: list[Function],
     assert [function.name for function in functions].count(name) == 1
 
 
+@pytest.mark.feature("A4.23")
 @pytest.mark.parametrize("name", CONTRACT)
 def test_a_function_of_the_contract_has_its_parameters_and_its_result(functions: list[Function], name: str) -> None:
     assert [(found.parameters, found.result) for found in functions if found.name == name] == [CONTRACT[name]]

@@ -37,6 +37,7 @@ async def started(app: PgFlow, *flows: Flow | str, **options: Unpack[WorkerOptio
     return app._workers[-1]
 
 
+@pytest.mark.feature("A1.15", "A1.16")
 async def test_a_worker_runs_beside_its_program_until_it_is_stopped(app: PgFlow, url: str) -> None:
     flow = doubling()
     await app.start_worker(flow, **OPTIONS)
@@ -46,6 +47,7 @@ async def test_a_worker_runs_beside_its_program_until_it_is_stopped(app: PgFlow,
     assert query(url, "select stopped_at is not null as stopped from pgflow.workers") == [{"stopped": True}]
 
 
+@pytest.mark.feature("A1.15")
 async def test_flows_of_the_application_are_meant_unless_others_are_named(url: str) -> None:
     flows = [doubling("one"), doubling("two")]
     async with PgFlow(url, flows=flows) as app:
@@ -57,6 +59,7 @@ async def test_flows_of_the_application_are_meant_unless_others_are_named(url: s
         assert again.flow_slugs == ("one",)
 
 
+@pytest.mark.feature("A1.2")
 async def test_closing_the_application_stops_its_workers(url: str) -> None:
     async with PgFlow(url, flows=[doubling()]) as app:
         worker = await started(app, **OPTIONS)
@@ -85,6 +88,7 @@ async def test_a_worker_that_cannot_start_leaves_nothing_behind(app: PgFlow, url
     await app.stop_worker()
 
 
+@pytest.mark.feature("A1.3")
 async def test_what_does_not_exist_is_refused(app: PgFlow) -> None:
     with pytest.raises(FlowNotFound, match="nothing"):
         await app.start_worker("nothing")
@@ -94,6 +98,7 @@ async def test_what_does_not_exist_is_refused(app: PgFlow) -> None:
         await app.start_worker()
 
 
+@pytest.mark.feature("A4.11")
 def test_every_option_of_a_worker_can_be_passed_on() -> None:
     accepted = set(Worker.__init__.__kwdefaults__)
     assert set(get_type_hints(WorkerOptions)) == accepted
@@ -107,6 +112,7 @@ async def test_a_worker_touches_no_signals(app: PgFlow) -> None:
 
 
 class TestHealth:
+    @pytest.mark.feature("A1.19")
     async def test_a_working_application_is_well(self, url: str) -> None:
         flow = doubling()
         async with PgFlow(url, flows=[flow]) as app:
@@ -126,12 +132,14 @@ class TestHealth:
             await app.start_flows(flow, [1, 2, 3])
             assert (await app.health_check()).queues["doubling"].visible_count == 3
 
+    @pytest.mark.feature("A1.19")
     async def test_a_flow_that_is_not_registered_is_a_problem(self, url: str) -> None:
         async with PgFlow(url, flows=[doubling("missing")]) as app:
             health = await app.health_check()
         assert health.status == HealthStatus.DEGRADED
         assert health.problems == ("flow missing isn't registered in this database; `pgflow compile` does that",)
 
+    @pytest.mark.feature("A1.19")
     async def test_without_a_database_it_is_down(self) -> None:
         health = await PgFlow("postgresql://nobody@127.0.0.1:1/nowhere", flows=[doubling()]).health_check()
         assert health.status == HealthStatus.DOWN

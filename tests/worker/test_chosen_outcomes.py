@@ -38,6 +38,7 @@ async def test_a_task_may_be_put_back_more_often_than_it_has_attempts(app: PgFlo
     assert task(url)["attempts_count"] == 1
 
 
+@pytest.mark.feature("A4.8")
 async def test_a_task_that_was_put_back_comes_when_it_said(app: PgFlow, url: str) -> None:
     flow = Flow("snoozing", max_attempts=1)
 
@@ -53,6 +54,7 @@ async def test_a_task_that_was_put_back_comes_when_it_said(app: PgFlow, url: str
     assert (row["status"], row["attempts_count"], row["error_message"]) == ("queued", 0, None)
 
 
+@pytest.mark.feature("A4.8")
 async def test_a_retry_comes_when_the_handler_said(app: PgFlow, url: str) -> None:
     flow = Flow("retrying", max_attempts=2)
 
@@ -80,6 +82,7 @@ async def test_a_retry_on_the_last_attempt_fails_the_task(app: PgFlow, url: str)
     assert task(url)["attempts_count"] == 3
 
 
+@pytest.mark.feature("A4.8")
 async def test_giving_up_leaves_attempts_unused(app: PgFlow, url: str) -> None:
     flow = Flow("final", max_attempts=9)
 

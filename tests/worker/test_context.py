@@ -14,6 +14,7 @@ from pgflow.types import StartedTask
 from worker.running import ended, query, worked, working
 
 
+@pytest.mark.feature("A4.7")
 async def test_the_context_says_which_task_it_is(app: PgFlow) -> None:
     flow = Flow("fields", max_attempts=4)
 
@@ -35,6 +36,7 @@ async def test_the_deadline_is_the_timeout_from_now(app: PgFlow) -> None:
     assert 45 < (await worked(app, flow, 1)).output["step"] <= 50
 
 
+@pytest.mark.feature("A4.7")
 @pytest.mark.parametrize("value", [{"name": "Ann"}, None], ids=repr)
 async def test_every_step_can_have_the_input_of_the_run(app: PgFlow, value: Any) -> None:
     flow = Flow("inputs")

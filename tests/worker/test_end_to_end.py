@@ -22,6 +22,7 @@ class Order:
     amounts: list[int]
 
 
+@pytest.mark.feature("A4.5")
 async def test_a_chain_passes_on_what_each_step_returns(app: PgFlow) -> None:
     flow = Flow("chain")
 
@@ -40,6 +41,7 @@ async def test_a_chain_passes_on_what_each_step_returns(app: PgFlow) -> None:
     assert (await worked(app, flow, 1)).output == {"third": "<20>"}
 
 
+@pytest.mark.feature("A4.5")
 async def test_steps_fan_out_and_in(app: PgFlow) -> None:
     flow = Flow("fan")
 
@@ -63,6 +65,7 @@ async def test_steps_fan_out_and_in(app: PgFlow) -> None:
     assert run.output == {"letter": "Hello, Ann: 3 for 2 items"}
 
 
+@pytest.mark.feature("A4.6", "A5.9")
 async def test_a_root_map_works_the_elements_of_the_input(app: PgFlow) -> None:
     flow = Flow("root_map")
 
@@ -73,6 +76,7 @@ async def test_a_root_map_works_the_elements_of_the_input(app: PgFlow) -> None:
     assert (await worked(app, flow, list(range(30)))).output == {"square": [n * n for n in range(30)]}
 
 
+@pytest.mark.feature("A4.6", "A5.9")
 async def test_a_map_over_a_map_keeps_the_order(app: PgFlow) -> None:
     flow = Flow("map_to_map")
 
@@ -109,6 +113,7 @@ async def test_a_map_over_nothing_completes_with_an_empty_list(app: PgFlow) -> N
     assert (await worked(app, flow, [])).output == {"count": 0}
 
 
+@pytest.mark.feature("A5.11")
 async def test_null_elements_are_elements(app: PgFlow) -> None:
     flow = Flow("nulls")
 

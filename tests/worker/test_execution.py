@@ -48,7 +48,7 @@ def task(step_slug: str, given: Any = None, flow_input: Any = None) -> StartedTa
     return StartedTask("flow", RUN, step_slug, 0, {} if given is None else given, flow_input, 1, 2, 3, 60)
 
 
-@pytest.mark.feature("A3.1", "A3.2", "A4.5", "A4.6")
+@pytest.mark.feature("A3.1", "A3.2", "A4.5", "A4.6", "A4.19")
 @pytest.mark.parametrize(
     ("given", "output"),
     [

@@ -114,6 +114,7 @@ async def test_all_flows_of_a_process_share_one_statement(app: PgFlow, url: str)
     assert distinct == [{"count": 5, "statements": 1}]
 
 
+@pytest.mark.feature("A4.22")
 async def test_a_deprecated_worker_ends_by_itself_and_says_why(app: PgFlow, url: str) -> None:
     told: list[tuple[str, object]] = []
     telemetry.attach("tests", ["worker.start", "worker.stop"], lambda event, _, about: told.append((event, {**about})))
@@ -143,6 +144,7 @@ async def test_stalled_tasks_are_put_back_with_a_heartbeat(app: PgFlow, url: str
         assert (await run.wait(DEADLINE_SECONDS)).status == "completed"
 
 
+@pytest.mark.feature("A1.3")
 @pytest.mark.parametrize("option", [{"heartbeat_interval": 0}, {"heartbeat_interval": 21}, {"recovery_interval": 0}])
 def test_intervals_that_make_no_sense_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(option))):

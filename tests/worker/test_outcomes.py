@@ -60,6 +60,7 @@ def is_async(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
+@pytest.mark.feature("A4.8")
 async def test_a_return_completes_the_task() -> None:
     flow = Flow("returning")
 
@@ -75,6 +76,7 @@ async def test_an_exception_fails_the_attempt(is_async: bool) -> None:
     assert report == TaskReport(RUN_ID, "step", 0, 1, error_message="ValueError: odd")
 
 
+@pytest.mark.feature("A4.8")
 @pytest.mark.parametrize(
     ("after", "seconds"),
     [(30, 30), (0, 0), (0.2, 1), (timedelta(minutes=2), 120), (timedelta(microseconds=1), 1), (2**31 - 1, 2**31 - 1)],
@@ -86,11 +88,13 @@ async def test_retry_chooses_when_the_next_attempt_is_due(is_async: bool, after:
     assert report == TaskReport(RUN_ID, "step", 0, 1, error_message=message, retry_delay=seconds)
 
 
+@pytest.mark.feature("A4.8")
 async def test_non_retryable_fails_the_task_for_good(is_async: bool) -> None:
     report = await report_of(raising(lambda: NonRetryable("card refused"), is_async=is_async))
     assert report == TaskReport(RUN_ID, "step", 0, 1, error_message="NonRetryable: card refused", final=True)
 
 
+@pytest.mark.feature("A4.8")
 @pytest.mark.parametrize(("seconds", "delay"), [(60, 60), (timedelta(hours=1), 3600), (0.5, 1)], ids=str)
 async def test_snooze_puts_the_task_back(is_async: bool, seconds: Any, delay: int) -> None:
     report = await report_of(raising(lambda: Snooze(seconds), is_async=is_async))

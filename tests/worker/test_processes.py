@@ -183,6 +183,7 @@ async def test_log_records_come_home(bench: Bench, caplog: pytest.LogCaptureFixt
 # The end
 
 
+@pytest.mark.feature("A3.6")
 @pytest.mark.parametrize("handler", [elsewhere.hangs, elsewhere.holds_the_lock], ids=["waits", "holds the lock"])
 async def test_a_timeout_kills_the_process_with_all_that_it_started(
     own_bench: Bench, tmp_path: Path, handler: Callable[..., Any]

@@ -43,6 +43,7 @@ RAISED: dict[str, tuple[Callable[[], BaseException], str]] = {
 }
 
 
+@pytest.mark.feature("A4.10")
 @pytest.mark.parametrize(("make", "message"), RAISED.values(), ids=RAISED)
 async def test_an_exception_fails_the_task_with_its_message(
     app: PgFlow, url: str, make: Callable[[], BaseException], message: str

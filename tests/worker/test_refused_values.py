@@ -54,6 +54,7 @@ def picky_flow(make: Callable[[], Any]) -> Flow:
     return flow
 
 
+@pytest.mark.feature("A5.25")
 @pytest.mark.parametrize(("make", "message"), BAD.values(), ids=BAD)
 async def test_an_output_that_cannot_be_stored_fails_the_task(
     app: PgFlow, url: str, make: Callable[[], Any], message: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 from pgflow import Context, Flow, PgFlow
 from worker.running import DEADLINE_SECONDS, ended, error_of, query, task, worked, working
 
@@ -22,6 +24,7 @@ async def test_a_task_is_retried_until_it_succeeds(app: PgFlow, url: str) -> Non
     assert task(url)["attempts_count"] == 3
 
 
+@pytest.mark.feature("A4.9")
 async def test_attempts_count_from_one_to_the_most_allowed(app: PgFlow) -> None:
     flow = Flow("hopeless", base_delay=0)
     attempts: list[tuple[int, int]] = []
@@ -37,6 +40,7 @@ async def test_attempts_count_from_one_to_the_most_allowed(app: PgFlow) -> None:
     assert attempts == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
+@pytest.mark.feature("A4.1")
 async def test_only_the_failed_element_of_a_map_is_retried(app: PgFlow, url: str) -> None:
     flow = Flow("elements", base_delay=0)
 
@@ -49,6 +53,27 @@ async def test_only_the_failed_element_of_a_map_is_retried(app: PgFlow, url: str
     assert (await worked(app, flow, [1, 2, 3])).output == {"step": [1, 2, 3]}
     attempts = query(url, "select attempts_count from pgflow.step_tasks order by task_index")
     assert [row["attempts_count"] for row in attempts] == [1, 2, 1]
+
+
+@pytest.mark.feature("A4.1")
+async def test_a_retry_repeats_no_other_step(app: PgFlow) -> None:
+    flow = Flow("costly", base_delay=0)
+    calls: list[str] = []
+
+    @flow.step
+    def first(value: int) -> int:
+        calls.append("first")
+        return value
+
+    @flow.step
+    def second(first: int, ctx: Context) -> int:
+        calls.append("second")
+        if ctx.attempt == 1:
+            raise RuntimeError("once")
+        return first
+
+    assert (await worked(app, flow, 1)).output == {"second": 1}
+    assert calls == ["first", "second", "second"]
 
 
 async def test_a_step_may_be_skipped_when_it_is_exhausted(app: PgFlow) -> None:
@@ -67,6 +92,7 @@ async def test_a_step_may_be_skipped_when_it_is_exhausted(app: PgFlow) -> None:
     assert (run.step("optional").status, run.step("optional").skip_reason) == ("skipped", "handler_failed")
 
 
+@pytest.mark.feature("A3.6")
 async def test_an_async_handler_that_takes_too_long_is_cancelled(app: PgFlow) -> None:
     flow = Flow("slow", max_attempts=1, timeout=1)
     cancelled: list[bool] = []

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from uuid import UUID
 
 import pytest
 
 from pgflow import Context, Flow, PgFlow
 from pgflow.errors import DefinitionError, FlowShapeMismatch
-from worker.running import ended, query, tasks, working
+from worker.running import DEADLINE_SECONDS, ended, query, tasks, working
+
+OTHER = UUID(int=7)
+"""A worker that isn't of this package."""
 
 
 async def test_one_worker_works_several_flows(app: PgFlow, url: str) -> None:
@@ -27,6 +31,7 @@ async def test_one_worker_works_several_flows(app: PgFlow, url: str) -> None:
     assert [row["queue_name"] for row in workers] == ["flow_0", "flow_1", "flow_2"]
 
 
+@pytest.mark.feature("A4.1")
 async def test_two_workers_share_a_queue_and_run_every_task_once(app: PgFlow, url: str) -> None:
     flow = Flow("shared")
     calls: Counter[int] = Counter()
@@ -42,6 +47,30 @@ async def test_two_workers_share_a_queue_and_run_every_task_once(app: PgFlow, ur
     assert calls == Counter(range(100))
     assert {row["attempts_count"] for row in tasks(url)} == {1}
     assert len({row["last_worker_id"] for row in tasks(url)}) == 2
+
+
+@pytest.mark.feature("A4.1", "A4.23", "A5.18")
+async def test_a_worker_of_another_language_works_on_the_same_run(app: PgFlow, url: str) -> None:
+    flow = Flow("mixed")
+
+    @flow.step
+    def first(value: int) -> int:
+        raise AssertionError("the other worker has this one")
+
+    @flow.step
+    def second(first: int) -> int:
+        return first + 1
+
+    await app.ensure_compiled(flow)
+    run = await app.start_flow(flow, 1)
+    query(url, "insert into pgflow.workers (worker_id, queue_name, function_name) values (%s, 'mixed', 'other')", OTHER)
+    messages = query(url, "select msg_id from pgmq.read_with_poll('mixed', 60, 5)")
+    claim = "select run_id, step_slug, task_index from pgflow.start_tasks('mixed', %s, %s)"
+    claimed = query(url, claim, [message["msg_id"] for message in messages], OTHER)
+    assert claimed == [{"run_id": run.run_id, "step_slug": "first", "task_index": 0}]
+    query(url, "select pgflow.complete_task(%s, 'first', 0, '41')", run.run_id)
+    async with working(app, flow):
+        assert (await run.wait(DEADLINE_SECONDS)).output == {"second": 42}
 
 
 async def test_a_busy_flow_does_not_starve_another_one(app: PgFlow, url: str) -> None:
@@ -79,6 +108,7 @@ async def test_a_worker_without_flows_is_refused(app: PgFlow) -> None:
         app.worker()
 
 
+@pytest.mark.feature("A4.12")
 async def test_a_worker_does_not_start_on_another_shape_of_its_flow(app: PgFlow, url: str) -> None:
     before, after = Flow("changed"), Flow("changed")
 

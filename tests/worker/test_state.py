@@ -24,11 +24,13 @@ LEGAL = {
 }
 
 
+@pytest.mark.feature("A4.20")
 @pytest.mark.parametrize(("state", "following"), list(product(WorkerState, WorkerState)), ids=str)
 def test_only_these_states_follow_each_other(state: WorkerState, following: WorkerState) -> None:
     assert follows(state, following) == ((state.value, following.value) in LEGAL)
 
 
+@pytest.mark.feature("A4.20")
 async def test_a_worker_goes_through_them_one_by_one(app: PgFlow) -> None:
     passed: list[WorkerState] = []
 

@@ -25,6 +25,7 @@ def waiting_flow(entered: threading.Event, released: threading.Event) -> Flow:
     return flow
 
 
+@pytest.mark.feature("A4.21")
 async def test_stop_waits_for_running_handlers_and_reports_them(app: PgFlow, url: str) -> None:
     entered, released = threading.Event(), threading.Event()
     flow = waiting_flow(entered, released)
@@ -52,6 +53,7 @@ async def test_a_stopping_worker_takes_no_more_tasks(app: PgFlow, url: str) -> N
     assert statuses(url) == ["completed", "queued"]
 
 
+@pytest.mark.feature("A4.21")
 async def test_stop_gives_back_the_task_of_an_async_handler_after_its_timeout(app: PgFlow, url: str) -> None:
     flow = Flow("endless")
     entered = asyncio.Event()
@@ -86,6 +88,7 @@ async def test_stop_leaves_a_thread_behind_after_its_timeout_and_gives_back_its_
     released.set()
 
 
+@pytest.mark.feature("A4.21")
 async def test_stop_can_be_called_again_and_by_several(app: PgFlow) -> None:
     flow = waiting_flow(threading.Event(), threading.Event())
     async with working(app, flow) as worker:
@@ -124,6 +127,7 @@ async def test_handlers_see_that_the_worker_stops(app: PgFlow) -> None:
     assert (await run.refresh()).output == {"step": [False, True]}
 
 
+@pytest.mark.feature("A4.20", "A4.22")
 async def test_a_deprecated_worker_finishes_its_tasks_and_ends(app: PgFlow, url: str) -> None:
     entered, released = threading.Event(), threading.Event()
     flow = waiting_flow(entered, released)

@@ -54,6 +54,7 @@ def chosen(metadata: dict[str, Any], *keys: str) -> tuple[Any, ...]:
     return tuple(metadata[key] for key in keys)
 
 
+@pytest.mark.feature("A4-T")
 async def test_a_run_that_completes_is_told_from_start_to_end(app: PgFlow, told: Told) -> None:
     flow = Flow("complete")
 
@@ -77,6 +78,7 @@ async def test_a_run_that_completes_is_told_from_start_to_end(app: PgFlow, told:
     assert told.one("task.stop")["output"] == b"2"
 
 
+@pytest.mark.feature("A4-T", "A4.12")
 async def test_a_worker_is_told_from_start_to_end(app: PgFlow, told: Told) -> None:
     flow = Flow("life")
 
@@ -119,6 +121,7 @@ async def test_a_retry_is_told_with_the_delay_that_the_database_chose(app: PgFlo
     assert 'raise ValueError("not yet")' in failure["traceback"]
 
 
+@pytest.mark.feature("A4-T")
 async def test_a_failed_run_is_told_with_its_error(app: PgFlow, told: Told) -> None:
     flow = Flow("fail", max_attempts=1)
 
@@ -353,6 +356,7 @@ async def test_nothing_is_told_of_outcomes_while_the_database_is_away(app: PgFlo
     assert told.names("task.stop", "run.completed") == []
 
 
+@pytest.mark.feature("A4.10")
 async def test_a_failure_is_logged_once_with_its_traceback(app: PgFlow, caplog: pytest.LogCaptureFixture) -> None:
     flow = Flow("logged", max_attempts=2, base_delay=0)
 

@@ -67,6 +67,22 @@ async def test_def_handlers_run_at_the_same_time(app: PgFlow) -> None:
     assert (await worked(app, flow, [1, 2, 3, 4])).status == "completed"
 
 
+@pytest.mark.feature("A4.1")
+async def test_steps_that_do_not_need_each_other_run_at_the_same_time(app: PgFlow) -> None:
+    flow = Flow("abreast")
+    barrier = threading.Barrier(2, timeout=DEADLINE_SECONDS)
+
+    @flow.step
+    def left(value: int) -> None:
+        barrier.wait()
+
+    @flow.step
+    def right(value: int) -> None:
+        barrier.wait()
+
+    assert (await worked(app, flow, 1)).status == "completed"
+
+
 async def test_a_blocking_handler_does_not_hold_up_others(app: PgFlow) -> None:
     flow = Flow("blocking")
     released = threading.Event()
@@ -82,6 +98,7 @@ async def test_a_blocking_handler_does_not_hold_up_others(app: PgFlow) -> None:
     assert (await worked(app, flow, 1)).status == "completed"
 
 
+@pytest.mark.feature("A4.11")
 @pytest.mark.parametrize("concurrency", [1, 3])
 async def test_the_bound_of_concurrency_is_kept(app: PgFlow, concurrency: int) -> None:
     flow = Flow("bound")

@@ -54,6 +54,7 @@ def test_a_step_inherits_its_options_and_skips_and_fails_by_default(flow: Connec
     }
 
 
+@pytest.mark.feature("A5.6")
 def test_all_options_are_stored(flow: Connection) -> None:
     options: Row = {"max_attempts": 1, "base_delay": 2, "timeout": 3, "start_delay": 4}
     patterns: Row = {"required_input_pattern": {"x": 1}, "forbidden_input_pattern": {"y": None}}
@@ -93,6 +94,7 @@ def test_a_number_that_is_taken_by_hand_is_skipped(flow: Connection) -> None:
     assert add_step(flow, "b")["step_index"] == 8
 
 
+@pytest.mark.feature("A5.2", "A5.6")
 def test_dependencies_are_edges_and_are_counted(flow: Connection) -> None:
     add_step(flow, "a")
     add_step(flow, "b")
@@ -137,6 +139,7 @@ def test_a_step_that_exists_keeps_its_options_and_dependencies_and_is_returned(f
     assert snapshot(flow) == before
 
 
+@pytest.mark.feature("A5.8")
 @pytest.mark.parametrize(
     ("parents", "listed"), [("a b", "2 were provided: a, b"), ("c a b", "3 were provided: c, a, b")]
 )
@@ -154,6 +157,7 @@ def test_a_single_step_may_have_many_parents(flow: Connection) -> None:
     assert add_step(flow, "d < a b c")["deps_count"] == 3
 
 
+@pytest.mark.feature("A5.6")
 @pytest.mark.parametrize(
     ("sqlstate", "constraint", "text", "options"),
     [

@@ -33,6 +33,7 @@ def test_a_flow_has_default_options(connection: Connection) -> None:
     assert options(create_flow(connection)) == (3, 5, 60)
 
 
+@pytest.mark.feature("A5.5")
 @pytest.mark.parametrize(
     ("given", "stored"),
     [
@@ -56,6 +57,7 @@ def test_the_stored_row_is_returned(connection: Connection) -> None:
     assert created == row(connection, "select * from pgflow.flows")
 
 
+@pytest.mark.feature("A5.5")
 def test_options_can_be_given_by_position(connection: Connection) -> None:
     assert options(row(connection, "select * from pgflow.create_flow('flow', 1, 2, 3)")) == (1, 2, 3)
 

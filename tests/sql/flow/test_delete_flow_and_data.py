@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sql.engine import (
     FLOW,
     Connection,
@@ -29,6 +31,7 @@ def counts(connection: Connection, flow: str) -> list[int]:
     return [value(connection, query.format(table), flow) for table in TABLES]
 
 
+@pytest.mark.feature("A2.6")
 def test_nothing_of_the_flow_is_left(connection: Connection) -> None:
     define(connection, "a", "m* < a", "b < m")
     run_id = start(connection)
@@ -46,10 +49,12 @@ def test_its_queue_and_archive_are_dropped(connection: Connection) -> None:
     assert value(connection, "select to_regclass('pgmq.a_flow')") is None
 
 
+@pytest.mark.feature("A2.6")
 def test_an_unknown_flow_is_no_error(connection: Connection) -> None:
     delete(connection, "unknown")
 
 
+@pytest.mark.feature("B1.9")
 def test_a_flow_whose_queue_is_missing_is_deleted(connection: Connection) -> None:
     create_flow(connection)
     connection.execute("select pgmq.drop_queue('flow')")
@@ -67,6 +72,7 @@ def test_other_flows_stay_as_they_are(connection: Connection) -> None:
     assert snapshot(connection) == before
 
 
+@pytest.mark.feature("B1.9")
 def test_a_queue_that_differs_by_case_belongs_to_another_flow(connection: Connection) -> None:
     define(connection, "a", flow="Flow")
     start(connection, flow="Flow")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sql.engine import Connection, create_flow, value
 
 
@@ -9,11 +11,13 @@ def exists(connection: Connection, slug: str | None) -> object:
     return value(connection, "select pgflow.flow_exists(%s)", slug)
 
 
+@pytest.mark.feature("A2.8")
 def test_a_registered_flow_exists(connection: Connection) -> None:
     create_flow(connection)
     assert exists(connection, "flow") is True
 
 
+@pytest.mark.feature("A2.8")
 def test_an_unknown_flow_does_not(connection: Connection) -> None:
     assert exists(connection, "flow") is False
 

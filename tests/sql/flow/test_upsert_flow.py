@@ -25,6 +25,7 @@ def options(connection: Connection) -> list[int]:
     return list(found[0].values())
 
 
+@pytest.mark.feature("A2.17")
 def test_a_flow_is_registered_and_replaced(connection: Connection) -> None:
     assert upsert(connection) == "compiled"
     start(connection)

@@ -9,6 +9,7 @@ from sql.engine import Connection, value
 LARGEST = 2**31 - 1
 
 
+@pytest.mark.feature("A5.22")
 @pytest.mark.parametrize(
     ("base_delay", "attempts", "seconds"),
     [

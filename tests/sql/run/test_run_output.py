@@ -28,6 +28,7 @@ def maybe_complete(connection: Connection, run_id: RunId) -> None:
     connection.execute("select pgflow.maybe_complete_run(%s)", (run_id,))
 
 
+@pytest.mark.feature("A5.20")
 def test_the_run_completes_with_its_last_step(connection: Connection) -> None:
     define(connection, "a", "b < a")
     run_id = start(connection)
@@ -39,6 +40,7 @@ def test_the_run_completes_with_its_last_step(connection: Connection) -> None:
     assert ended["completed_at"] >= ended["started_at"]
 
 
+@pytest.mark.feature("A5.16")
 def test_the_output_has_a_key_for_each_leaf(connection: Connection) -> None:
     define(connection, "a", "b < a", "c < a", "alone")
     run_id = start(connection)
@@ -70,6 +72,7 @@ def test_a_leaf_map_has_the_array_of_its_outputs(connection: Connection) -> None
     assert run(connection, run_id)["output"] == {"m": ["x", None, None]}
 
 
+@pytest.mark.feature("A5.16")
 def test_a_skipped_leaf_has_no_key(connection: Connection) -> None:
     define(connection, "a", step("b", **SKIPPED))
     run_id = start(connection)
@@ -77,6 +80,7 @@ def test_a_skipped_leaf_has_no_key(connection: Connection) -> None:
     assert run(connection, run_id)["output"] == {"a": 1}
 
 
+@pytest.mark.feature("A5.16")
 def test_with_all_leaves_skipped_there_is_no_output_even_if_others_completed(connection: Connection) -> None:
     define(connection, "a", step("b < a", **SKIPPED), step("c < a", **SKIPPED))
     run_id = start(connection)

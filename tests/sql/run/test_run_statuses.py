@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
+import pytest
+
 from sql.engine import Connection, define, finish, rows, start
 
 
@@ -12,6 +14,7 @@ def statuses(connection: Connection, *run_ids: object) -> dict[UUID, str]:
     return {row["run_id"]: row["status"] for row in found}
 
 
+@pytest.mark.feature("A2.10")
 def test_each_run_is_told_with_its_status(connection: Connection) -> None:
     define(connection, "a")
     done, going_on = start(connection), start(connection)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from sql.engine import UNKNOWN, Connection, RunId, create_flow, define, refused, start, value
 
 RUN_ID = UUID(int=7)
@@ -23,6 +25,7 @@ def test_it_has_all_columns_of_the_run(connection: Connection) -> None:
     assert document["run"] == value(connection, "select to_jsonb(r) from pgflow.runs r where run_id = %s", run_id)
 
 
+@pytest.mark.feature("A1.7")
 def test_it_has_all_columns_of_the_states_in_the_order_of_definition(connection: Connection) -> None:
     define(connection, "c", "a < c", "b < a")
     run_id = start(connection)

@@ -29,6 +29,7 @@ NO_ARRAYS = [(JSON_NULL, "null"), ("x", "string"), (1, "number"), (False, "boole
 RUN_ID = UUID("00000000-0000-0000-0000-00000000b001")
 
 
+@pytest.mark.feature("A2.15", "A5.17")
 def test_the_run_is_returned_as_it_is_at_the_end_of_the_call(connection: Connection) -> None:
     define(connection, "a", "b < a")
     started = start_run(connection, {"x": 1})
@@ -37,6 +38,7 @@ def test_the_run_is_returned_as_it_is_at_the_end_of_the_call(connection: Connect
     assert (started["output"], started["completed_at"], started["failed_at"]) == (None, None, None)
 
 
+@pytest.mark.feature("A5.7", "A5.17")
 def test_roots_start_and_their_children_wait(connection: Connection) -> None:
     define(connection, "a", "b < a", "c* < a", "d < b c")
     run_id = start(connection)
@@ -50,6 +52,7 @@ def test_roots_start_and_their_children_wait(connection: Connection) -> None:
     assert [found["step_slug"] for found in tasks(connection, run_id)] == ["a"]
 
 
+@pytest.mark.feature("A5.14")
 def test_initial_tasks_are_known_unless_a_map_waits_for_its_parent(connection: Connection) -> None:
     define(connection, "a", "m*", "b < m", "n* < m")
     found = states(connection, start(connection, [1, 2, 3]))
@@ -69,6 +72,7 @@ def test_a_new_task_is_queued_and_was_never_started(connection: Connection) -> N
     assert (queued["started_at"], queued["last_worker_id"], queued["output"]) == (None, None, None)
 
 
+@pytest.mark.feature("A2.15", "A5.17")
 @pytest.mark.parametrize("run_input", ["text", "", 0, 1.5, False, JSON_NULL, [], [1], {}, {"x": None}])
 def test_any_json_is_an_input_without_a_root_map(connection: Connection, run_input: object) -> None:
     define(connection, "a")
@@ -81,6 +85,7 @@ def test_sql_null_is_no_input(connection: Connection) -> None:
         start(connection, None)
 
 
+@pytest.mark.feature("A5.12")
 @pytest.mark.parametrize(("run_input", "json_type"), NO_ARRAYS)
 def test_a_root_map_refuses_what_is_no_array_and_leaves_no_run(
     connection: Connection, run_input: object, json_type: str

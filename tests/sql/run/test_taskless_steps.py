@@ -32,6 +32,7 @@ def chain(connection: Connection, length: int) -> list[str]:
     return slugs
 
 
+@pytest.mark.feature("A5.10")
 def test_a_root_map_over_nothing_completes_with_an_empty_array(recorded: Connection) -> None:
     define(recorded, "m*")
     started = start_run(recorded, [])
@@ -43,6 +44,7 @@ def test_a_root_map_over_nothing_completes_with_an_empty_array(recorded: Connect
     assert event_names(recorded) == ["run:started", "step:m:completed", "run:completed"]
 
 
+@pytest.mark.feature("A5.10")
 def test_a_chain_of_maps_over_nothing_completes_in_one_call(connection: Connection) -> None:
     slugs = chain(connection, 5)
     started = start_run(connection, [])
@@ -56,6 +58,7 @@ def test_49_maps_over_nothing_complete_in_one_call(connection: Connection) -> No
     assert (started["status"], started["output"]) == ("completed", {"m48": []})
 
 
+@pytest.mark.feature("A5.10")
 def test_51_maps_over_nothing_are_refused_and_leave_no_run(connection: Connection) -> None:
     chain(connection, 51)
     with refused(connection, "P0001", "Cascade loop exceeded safety limit of 50 iterations"):

@@ -43,6 +43,7 @@ def test_a_started_step_has_all_its_tasks_left(connection: Connection) -> None:
     assert started["started_at"] == started["created_at"]
 
 
+@pytest.mark.feature("A5.8")
 def test_tasks_are_queued_with_no_attempt_and_count_from_zero(connection: Connection) -> None:
     define(connection, "a*")
     created = tasks(connection, start(connection, [1, 2, 3]))
@@ -61,6 +62,7 @@ def test_each_task_knows_its_message(connection: Connection) -> None:
     ]
 
 
+@pytest.mark.feature("A4.23", "A5.7")
 def test_a_message_has_these_four_keys_and_no_headers(connection: Connection) -> None:
     define(connection, "a")
     run_id = start(connection)

@@ -80,6 +80,7 @@ def test_a_row_is_refused_by(defined: Connection, sqlstate: str, constraint: str
         defined.execute(f"insert into pgflow.{insertion}")
 
 
+@pytest.mark.feature("A5.2")
 def test_a_flow_has_defaults_of_its_own(connection: Connection) -> None:
     inserted = row(connection, "insert into pgflow.flows (flow_slug) values ('flow') returning *, now() as now")
     assert inserted == {
@@ -93,6 +94,7 @@ def test_a_flow_has_defaults_of_its_own(connection: Connection) -> None:
     }
 
 
+@pytest.mark.feature("A5.2")
 def test_a_step_inherits_unless_told(connection: Connection) -> None:
     create_flow(connection)
     query = "insert into pgflow.steps (flow_slug, step_slug) values ('flow', 'a') returning *, now() as now"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
+
 import pytest
 
+from pgflow import RunStatus, StepStatus, TaskStatus
 from sql.engine import UNKNOWN, Connection, Row, add_step, claim, define, refused, row, start, value
 
 CHECK, FOREIGN_KEY, UNIQUE = "23514", "23503", "23505"
@@ -83,6 +87,20 @@ def test_a_task_obeys(started: Connection, constraint: str, change: str) -> None
     assert_refused(started, "step_tasks", constraint, change)
 
 
+@pytest.mark.feature("A4.18")
+@pytest.mark.parametrize(
+    ("table", "statuses"), [("runs", RunStatus), ("step_states", StepStatus), ("step_tasks", TaskStatus)]
+)
+def test_the_statuses_are_those_that_the_package_names(
+    connection: Connection, table: str, statuses: type[StrEnum]
+) -> None:
+    query = """
+        select pg_get_constraintdef(oid) from pg_constraint
+        where conrelid = %s::text::regclass and conname in ('status_is_valid', 'valid_status')
+    """
+    assert set(re.findall(r"'(\w+)'", value(connection, query, f"pgflow.{table}"))) == set(statuses)
+
+
 @pytest.mark.parametrize(
     ("table", "change"),
     [
@@ -127,6 +145,7 @@ def test_a_state_of_an_unknown_run_is_refused(started: Connection) -> None:
         started.execute(query, (UNKNOWN,))
 
 
+@pytest.mark.feature("A5.3")
 @pytest.mark.parametrize("table", ["step_states", "step_tasks"])
 def test_a_row_of_an_unknown_step_is_refused(started: Connection, table: str) -> None:
     query = f"insert into pgflow.{table} (flow_slug, run_id, step_slug) select 'flow', run_id, 'x' from pgflow.runs"
@@ -151,6 +170,7 @@ def test_what_others_refer_to_is_not_deleted_with_them(started: Connection, tabl
         started.execute(f"delete from pgflow.{table}")
 
 
+@pytest.mark.feature("A5.3")
 @pytest.mark.parametrize(
     ("table", "defaults"),
     [

@@ -36,6 +36,7 @@ from sql.engine import (
 )
 
 
+@pytest.mark.feature("A2.3", "A5.20")
 @pytest.mark.parametrize("output", [False, 0, "", [], {}, "x", {"a": [1]}, JSON_NULL, None])
 def test_the_task_is_completed_with_the_output_as_it_is(connection: Connection, output: Any) -> None:
     define(connection, "a")
@@ -47,6 +48,7 @@ def test_the_task_is_completed_with_the_output_as_it_is(connection: Connection, 
     assert completed["completed_at"] >= completed["started_at"]
 
 
+@pytest.mark.feature("A5.20")
 @pytest.mark.parametrize("output", [False, 0, "", [], {}, JSON_NULL, None])
 def test_the_step_is_completed_with_the_output_of_its_task(connection: Connection, output: Any) -> None:
     define(connection, "a", "b < a")
@@ -56,6 +58,7 @@ def test_the_step_is_completed_with_the_output_of_its_task(connection: Connectio
     assert (completed["status"], completed["remaining_tasks"], completed["output"]) == ("completed", 0, output)
 
 
+@pytest.mark.feature("A5.20")
 def test_the_message_is_archived(connection: Connection) -> None:
     define(connection, "a", "b")
     run_id = start(connection)
@@ -74,6 +77,7 @@ def test_arguments_can_be_named(connection: Connection) -> None:
     assert value(connection, query, run_id) == "completed"
 
 
+@pytest.mark.feature("A5.20")
 def test_children_are_released_and_ready_ones_start(connection: Connection) -> None:
     define(connection, "a", "b", "c < a", "d < a b")
     run_id = start(connection)
@@ -93,6 +97,7 @@ def test_grandchildren_wait(connection: Connection) -> None:
 # Maps
 
 
+@pytest.mark.feature("A5.14")
 def test_a_map_goes_on_until_its_last_task(recorded: Connection) -> None:
     define(recorded, "m*", "a < m", "n* < m")
     run_id = start(recorded, [1, 2, 3])
@@ -116,6 +121,7 @@ def test_starting_ready_steps_between_tasks_of_a_map_starts_nothing_behind_it(co
     assert snapshot(connection) == before
 
 
+@pytest.mark.feature("A5.15")
 def test_the_output_of_a_map_is_in_the_order_of_its_elements(connection: Connection) -> None:
     define(connection, "m*", "a < m")
     run_id = start(connection, list(range(12)))
@@ -132,6 +138,7 @@ def test_a_map_of_one_task_has_an_array_of_one_element(connection: Connection) -
     assert state(connection, run_id, "m")["output"] == [[1]]
 
 
+@pytest.mark.feature("A5.15")
 def test_tasks_of_a_map_without_output_are_nulls_in_their_place(connection: Connection) -> None:
     define(connection, "m*", "a < m")
     run_id = start(connection, [1, 2, 3])
@@ -148,6 +155,7 @@ def test_a_map_behind_a_single_step_has_as_many_tasks_as_its_array(connection: C
     assert len(tasks(connection, run_id, "m")) == 3
 
 
+@pytest.mark.feature("A5.14")
 def test_a_map_behind_a_map_has_as_many_tasks_once_that_is_complete(connection: Connection) -> None:
     define(connection, "m*", "n* < m")
     run_id = start(connection, [1, 2, 3])

@@ -53,6 +53,7 @@ class TestExhaustionThatFailsTheRun:
         exhaust(connection, run_id, "a")
         assert state(connection, run_id, "a")["remaining_tasks"] == 3
 
+    @pytest.mark.feature("A5.21")
     def test_the_run_is_failed_and_has_no_output(self, connection: Connection) -> None:
         define(connection, "a", max_attempts=1)
         run_id = start(connection)
@@ -86,6 +87,7 @@ class TestExhaustionThatFailsTheRun:
         exhaust(connection, run_id, "a")
         assert statuses(connection, run_id) == {"a": "failed", "b": "started"}
 
+    @pytest.mark.feature("A5.21")
     def test_no_message_of_the_run_stays_in_the_queue(self, connection: Connection) -> None:
         define(connection, "a", "b", "c*", max_attempts=1)
         run_id = start(connection, [1, 2])

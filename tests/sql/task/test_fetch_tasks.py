@@ -55,6 +55,7 @@ def test_a_later_attempt_has_a_higher_number(connection: Connection) -> None:
     assert [fetched["attempt"] for fetched in fetch(connection)] == [2]
 
 
+@pytest.mark.feature("A5.18")
 def test_no_more_than_the_limit_are_fetched_in_their_order(connection: Connection) -> None:
     define(connection, "m*")
     start(connection, list(range(5)))
@@ -67,12 +68,14 @@ def test_an_empty_queue_gives_nothing(connection: Connection) -> None:
     assert fetch(connection) == []
 
 
+@pytest.mark.feature("A5.18")
 def test_a_task_that_is_held_back_is_not_fetched(connection: Connection) -> None:
     define(connection, step("a", start_delay=300))
     start(connection)
     assert fetch(connection) == []
 
 
+@pytest.mark.feature("A5.23")
 def test_a_fetched_task_stays_away_for_its_timeout_and_two_seconds(connection: Connection) -> None:
     define(connection, "a", timeout=30)
     start(connection)

@@ -30,6 +30,7 @@ def let_pass(connection: Connection, seconds: float) -> None:
     set_clock(connection, value(connection, "select (pgflow._now() + make_interval(secs => %s))::text", seconds))
 
 
+@pytest.mark.feature("A2.14")
 @pytest.mark.parametrize(("threshold", "seconds", "count"), [(0, 60, 0), (0, 61, 1), (5, 65, 0), (0.5, 60.6, 1)])
 def test_a_task_is_stalled_so_many_seconds_after_its_timeout(
     connection: Connection, threshold: float, seconds: float, count: int
@@ -50,6 +51,7 @@ def test_the_timeout_of_the_step_counts(connection: Connection) -> None:
     assert task(connection, run_id, "long")["status"] == "started"
 
 
+@pytest.mark.feature("A2.14")
 def test_a_recovered_task_can_be_started_again_at_once(connection: Connection) -> None:
     define(connection, "a")
     run_id = start(connection)

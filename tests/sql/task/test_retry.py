@@ -44,6 +44,7 @@ def failed_once(connection: Connection) -> UUID:
     return run_id
 
 
+@pytest.mark.feature("A2.4", "A5.21")
 def test_the_task_is_queued_again_with_its_error(connection: Connection, failed_once: UUID) -> None:
     failed = task(connection, failed_once, "a")
     assert (failed["status"], failed["error_message"]) == ("queued", "boom")
@@ -81,11 +82,13 @@ def test_the_run_goes_on(connection: Connection, failed_once: UUID) -> None:
     assert (retried["status"], retried["remaining_steps"], retried["failed_at"]) == ("started", 1, None)
 
 
+@pytest.mark.feature("A5.21")
 @pytest.mark.usefixtures("failed_once")
 def test_the_message_is_not_archived(connection: Connection) -> None:
     assert (len(live(connection)), archived(connection)) == (1, [])
 
 
+@pytest.mark.feature("A4.9")
 @pytest.mark.usefixtures("failed_once")
 def test_the_message_is_not_visible_before_its_delay_is_over(connection: Connection) -> None:
     assert read(connection) == []
@@ -99,6 +102,7 @@ def test_no_event_is_sent(recorded: Connection) -> None:
     assert event_names(recorded) == []
 
 
+@pytest.mark.feature("A4.9")
 @pytest.mark.parametrize(("failures", "seconds"), [(1, 10), (2, 20), (3, 40), (4, 80)])
 def test_with_base_delay_5_the_delay_doubles(connection: Connection, failures: int, seconds: int) -> None:
     define(connection, "a", max_attempts=5, base_delay=5)
@@ -156,6 +160,7 @@ def test_a_completed_task_keeps_the_error_of_its_earlier_attempt(connection: Con
     assert complete(connection, failed_once, "a", "done")["error_message"] == "boom"
 
 
+@pytest.mark.feature("A5.5")
 @pytest.mark.parametrize("max_attempts", [1, 2, 3, 5])
 def test_a_task_is_started_as_often_as_attempts_are_allowed(connection: Connection, max_attempts: int) -> None:
     define(connection, "a", max_attempts=max_attempts)

@@ -41,6 +41,7 @@ def queued(connection: Connection) -> Connection:
     return connection
 
 
+@pytest.mark.feature("A2.16", "A5.19")
 def test_a_task_is_started_by_the_worker(queued: Connection) -> None:
     [started, _] = start_tasks(queued, ids(queued))
     found = task(queued, started["run_id"], "a")
@@ -48,6 +49,7 @@ def test_a_task_is_started_by_the_worker(queued: Connection) -> None:
     assert found["started_at"] == value(queued, "select now()")
 
 
+@pytest.mark.feature("A2.16", "A5.19")
 def test_a_task_is_returned_with_its_message_and_index(queued: Connection) -> None:
     [first, _] = live(queued)
     [started] = start_tasks(queued, [first["msg_id"]])
@@ -86,6 +88,7 @@ def test_an_id_that_is_null_is_ignored(queued: Connection) -> None:
     assert [started["step_slug"] for started in found] == ["a"]
 
 
+@pytest.mark.feature("A2.16", "A5.19")
 def test_the_same_ids_again_start_nothing(queued: Connection) -> None:
     message_ids = ids(queued)
     start_tasks(queued, message_ids)
@@ -100,6 +103,7 @@ def test_only_the_named_tasks_are_started(queued: Connection) -> None:
     assert task(queued, started["run_id"], "a")["status"] == "queued"
 
 
+@pytest.mark.feature("A5.23")
 def test_the_message_stays_away_for_the_timeout_and_two_seconds(queued: Connection) -> None:
     start_tasks(queued, ids(queued))
     own, overridden = live(queued)

@@ -17,6 +17,7 @@ def given(connection: Connection, run_id: RunId, step_slug: str) -> list[tuple[A
     return [(started["input"], started["flow_input"]) for started in begin(connection, run_id, step_slug)]
 
 
+@pytest.mark.feature("A5.24")
 @pytest.mark.parametrize("run_input", VALUES)
 def test_a_root_step_gets_the_input_of_the_run(connection: Connection, run_input: object) -> None:
     define(connection, "a")
@@ -45,6 +46,7 @@ def test_a_parent_without_output_is_null(connection: Connection) -> None:
     assert given(connection, run_id, "b") == [({"a": None}, None)]
 
 
+@pytest.mark.feature("A5.24")
 def test_a_dependent_step_has_a_key_for_each_of_its_parents(connection: Connection) -> None:
     define(connection, "a", "b", "c < a", "d < a b")
     run_id = start(connection)
@@ -66,12 +68,14 @@ def test_with_all_parents_skipped_the_input_is_empty(connection: Connection) -> 
     assert given(connection, run_id, "c") == [({}, None)]
 
 
+@pytest.mark.feature("A5.8", "A5.9", "A5.11")
 def test_a_root_map_gets_the_elements_of_the_input(connection: Connection) -> None:
     define(connection, "m*")
     run_id = start(connection, [None if element is JSON_NULL else element for element in VALUES])
     assert given(connection, run_id, "m") == [(element, None) for element in VALUES]
 
 
+@pytest.mark.feature("A5.9", "A5.24")
 def test_a_dependent_map_gets_the_elements_of_its_parent(connection: Connection) -> None:
     define(connection, "a", "m* < a")
     run_id = start(connection, {"x": 1})

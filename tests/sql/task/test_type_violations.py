@@ -51,6 +51,7 @@ def mapped(recorded: Connection) -> RunId:
     return run_id
 
 
+@pytest.mark.feature("A5.13")
 @pytest.mark.parametrize(("output", "json_type"), VIOLATIONS)
 def test_the_task_fails_and_keeps_the_output(recorded: Connection, mapped: RunId, output: Any, json_type: str) -> None:
     failed = complete(recorded, mapped, "a", output)
@@ -69,6 +70,7 @@ def test_the_step_fails_without_output(recorded: Connection, mapped: RunId, outp
     assert failed["failed_at"] is not None
 
 
+@pytest.mark.feature("A5.13")
 def test_the_run_fails_and_keeps_its_remaining_steps(recorded: Connection, mapped: RunId) -> None:
     complete(recorded, mapped, "a", {})
     failed = run(recorded, mapped)
@@ -140,6 +142,7 @@ def test_siblings_of_the_map_get_no_task(connection: Connection) -> None:
     assert [found["step_slug"] for found in tasks(connection, run_id)] == ["a"]
 
 
+@pytest.mark.feature("A5.13")
 def test_no_message_of_the_run_is_left(connection: Connection) -> None:
     define(connection, "a", "m* < a", "started", "queued", step("delayed", start_delay=300))
     run_id = start(connection)
