@@ -54,6 +54,7 @@ async def test_a_flow_of_the_database_is_the_one_that_was_compiled(client: Any, 
     assert abs((datetime.now(UTC) - found.created_at).total_seconds()) < 60
 
 
+@pytest.mark.feature("A1.18")
 @pytest.mark.parametrize("slug", ["unknown", "", "Greeting", "ü", "x" * 500])
 async def test_a_flow_that_is_not_there_is_not_found(greeter: Any, slug: str) -> None:
     assert await greeter.flow_exists(slug) is False

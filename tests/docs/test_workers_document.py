@@ -23,6 +23,7 @@ async def test_the_program_prints_what_it_should(newest_database_url: str, capsy
     assert capsys.readouterr().out == "{'greet': 'hello world'}\nok\n"
 
 
+@pytest.mark.feature("A4.22")
 def test_the_statement_asks_workers_to_leave(newest_database_url: str) -> None:
     query(newest_database_url, "select pgflow.register_worker(gen_random_uuid(), 'greeting', 'tests')")
     (statement,) = blocks("docs/workers.md", "sql")
@@ -40,6 +41,7 @@ def test_every_option_and_state_is_there() -> None:
         assert state.value in text
 
 
+@pytest.mark.feature("A4.11")
 def test_defaults_are_those_of_the_code() -> None:
     defaults = {name: each.default for name, each in inspect.signature(Worker).parameters.items()}
     assert (defaults["concurrency"], defaults["heartbeat_interval"]) == (10, LONGEST_INTERVAL)

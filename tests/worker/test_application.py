@@ -47,7 +47,7 @@ async def test_a_worker_runs_beside_its_program_until_it_is_stopped(app: PgFlow,
     assert query(url, "select stopped_at is not null as stopped from pgflow.workers") == [{"stopped": True}]
 
 
-@pytest.mark.feature("A1.15")
+@pytest.mark.feature("A1.15", "A1.16")
 async def test_flows_of_the_application_are_meant_unless_others_are_named(url: str) -> None:
     flows = [doubling("one"), doubling("two")]
     async with PgFlow(url, flows=flows) as app:
@@ -213,6 +213,7 @@ class TestTheBlockingTwin:
         assert blocking.health_check().workers == ()
         blocking.start_worker("doubling", **OPTIONS)
 
+    @pytest.mark.feature("A1.16")
     def test_stopping_what_was_never_started_is_fine(self, blocking: BlockingPgFlow) -> None:
         blocking.stop_worker()
 

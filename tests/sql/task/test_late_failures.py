@@ -58,6 +58,7 @@ class TestReportsThatComeTooLate:
         for address in ((UNKNOWN, "a", 0), (run_id, "z", 0), (run_id, "a", 7)):
             assert rows(connection, "select * from pgflow.fail_task(%s, %s, %s, 'boom')", *address) == []
 
+    @pytest.mark.feature("A5.21")
     def test_a_started_task_of_a_failed_run_fails_without_a_retry(self, connection: Connection) -> None:
         run_id = fail_beside_a_started_task(connection)
         late = fail(connection, run_id, "b", "late")
