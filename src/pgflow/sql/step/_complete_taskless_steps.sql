@@ -19,11 +19,12 @@ begin
       select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)
     ) as advancing
     cross join lateral (
+      select from pgflow.runs r where r.run_id = advancing.run_id and r.status = 'started' offset 0
+    ) as going_on
+    cross join lateral (
       select state.ctid as row_id, state.flow_slug, state.step_slug
-      from pgflow.runs r, pgflow.step_states state
-      where r.run_id = advancing.run_id
-        and r.status = 'started'
-        and state.run_id = advancing.run_id
+      from pgflow.step_states state
+      where state.run_id = advancing.run_id
         and state.status = 'created'
         and state.remaining_deps = 0
         and state.initial_tasks = 0

@@ -10,11 +10,12 @@ begin
     select ready.run_id, ready.step_slug, s.step_index, s.when_unmet
     from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as advancing
     cross join lateral (
-      select state.run_id, state.flow_slug, state.step_slug, r.input
-      from pgflow.runs r, pgflow.step_states state
-      where r.run_id = advancing.run_id
-        and r.status = 'started'
-        and state.run_id = advancing.run_id
+      select r.input from pgflow.runs r where r.run_id = advancing.run_id and r.status = 'started' offset 0
+    ) as going_on
+    cross join lateral (
+      select state.run_id, state.flow_slug, state.step_slug, going_on.input
+      from pgflow.step_states state
+      where state.run_id = advancing.run_id
         and state.status = 'created'
         and state.remaining_deps = 0
       offset 0
