@@ -1,4 +1,4 @@
-"""A worker of chains and maps that leave one trace per attempt: `python workload.py URL`; tests start and kill it."""
+"""A worker of chains and maps that leave a trace with each task: `python workload.py URL`; tests start and kill it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import random
 import sys
 
 from pgflow import Context, Flow, PgFlow, PollInterval
-from pgflow.calls import Call
 
 EFFECTS = """
     create table effects (run_id uuid not null, step_slug text not null, task_index int not null, attempt int not null)
@@ -20,11 +19,11 @@ fan = Flow("fan", **OPTIONS)
 
 
 async def work(ctx: Context) -> None:
-    """Take a moment, and write down that this attempt has happened."""
+    """Take a moment, and write down, together with its completion, that the task has been done."""
     await asyncio.sleep(random.uniform(0, 0.1))
-    insert = "insert into effects values (%s, %s, %s, %s) returning 1"
     key = (ctx.run_id, ctx.step_slug, ctx.task_index, ctx.attempt)
-    await ctx.client.database.run(Call(insert, key, list))
+    async with ctx.transaction() as connection:
+        await connection.execute("insert into effects values (%s, %s, %s, %s)", key)
 
 
 @chain.step
