@@ -46,6 +46,8 @@ def test_the_demo_writes_a_report_and_starts_a_server_that_the_next_one_joins(ru
     first = run_in_project("demo", "one.md", "two.md")
     assert first.returncode == 0, first.stderr
     assert "count_words: to be retried after attempt 1: RuntimeError: this failure is on purpose" in first.stdout
+    assert first.stdout.count("to be retried") == 1
+    assert "Traceback" not in first.stdout + first.stderr
     assert "2 documents, 12 words, 2 links, 1 broken" in first.stdout
     assert f"using the embedded PostgreSQL, data in {project}" in first.stderr
     assert "\x1b" not in first.stdout + first.stderr

@@ -34,7 +34,8 @@ def demo(
     check_extra()
     from pgflow.demo.documents import make_request
 
-    logging.getLogger("pgflow.worker").setLevel(logging.ERROR)  # the display shows what fails and is retried
+    for name in ("pgflow.worker", "pgflow.task"):  # the display shows what fails and is retried
+        logging.getLogger(name).setLevel(logging.ERROR)
     run = asyncio.run(_analyse(make_request(documents or [], report), url))
     _say_what_happened(run, url)
 
@@ -89,7 +90,7 @@ async def _follow_in_lines(run: Run) -> None:
         for step in run.steps:
             line = f"{step.step_slug}: {step.status}"
             tasks = progress.get(step.step_slug)
-            if tasks and step.status == "started" and tasks.queued and tasks.attempts:
+            if tasks and step.status == "started" and tasks.queued and tasks.error_message:
                 line = f"{step.step_slug}: to be retried after attempt {tasks.attempts}: {tasks.error_message}"
             if step.status != "created" and line not in told:
                 told.add(line)
