@@ -102,6 +102,7 @@ GROUPS = (
             "list_runs",
             "count_runs",
             "list_tasks",
+            "list_workers",
         ),
     ),
     Group(
@@ -144,7 +145,7 @@ GROUPS = (
             "_archive_task_message",
         ),
     ),
-    Group("Prune", "Nothing is ever deleted unasked.", ("prune_data_older_than",)),
+    Group("Prune", "Nothing is ever deleted unasked.", ("prune_data_older_than", "count_data_older_than")),
     Group(
         "Listen",
         "Instead of looking again and again, a session can LISTEN. Payloads have no data: look at the tables then.",

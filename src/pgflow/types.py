@@ -210,6 +210,24 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A row of `pgflow.workers`: one worker polls one queue, which has the slug of its flow.
+
+    `status` is `alive`; `deprecated` when it finishes its tasks and leaves; `stale` when it hasn't been heard of for 30
+    seconds; or `stopped`.
+    """
+
+    worker_id: UUID
+    queue_name: str
+    function_name: str
+    status: str
+    started_at: datetime
+    last_heartbeat_at: datetime
+    deprecated_at: datetime | None
+    stopped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueDepth:
     """The messages of a flow's queue, counted among 10,000: those that wait for a worker, and those for later.
 

@@ -11,7 +11,7 @@ import pytest
 
 from client.flows import each, greeting
 from client.workbench import Workbench
-from pgflow import InvalidInput, RunNotFound, StepNotFound
+from pgflow import InvalidInput, RunNotFound, StepNotFound, calls
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 UNKNOWN = UUID("00000000-0000-0000-0000-00000000dead")
@@ -232,3 +232,28 @@ async def test_what_is_no_step_slug_is_refused(greeter: Any, step: Any) -> None:
     for call in (greeter.list_tasks, greeter.get_step_output):
         with pytest.raises(InvalidInput, match="a step slug"):
             await call(run.run_id, step)
+
+
+async def test_workers_are_listed(
+    greeter: Any, workbench: Workbench, shared_connection: psycopg.Connection[Any]
+) -> None:
+    shared_connection.execute("delete from pgflow.workers where worker_id <> %s", (workbench.worker_id,))
+    for filters in ({}, {"flow": greeting}, {"flow": ["greeting", "each"]}, {"limit": 1}):
+        (worker,) = await greeter.list_workers(**filters)
+        assert (worker.worker_id, worker.queue_name, worker.function_name, worker.status) == (
+            workbench.worker_id,
+            "greeting",
+            "workbench",
+            "alive",
+        )
+    assert await greeter.list_workers(flow="each") == []
+    workbench.call(calls.stop_workers([workbench.worker_id]))
+    assert await greeter.list_workers() == []
+    (worker,) = await greeter.list_workers(with_stopped=True)
+    assert (worker.status, worker.stopped_at is None) == ("stopped", False)
+
+
+@pytest.mark.parametrize("filters", [{"limit": 0}, {"limit": "x"}, {"flow": 5}, {"flow": "a\0b"}])
+async def test_workers_that_cannot_be_are_refused(client: Any, filters: Any) -> None:
+    with pytest.raises(InvalidInput):
+        await client.list_workers(**filters)

@@ -58,6 +58,21 @@ async def test_more_than_a_batch_is_pruned_to_the_end(client: Any, shared_connec
     assert await client.count_runs() == 0
 
 
+@pytest.mark.feature("A2.12")
+async def test_what_would_be_pruned_is_counted_first(
+    greeter: Any, workbench: Workbench, shared_connection: psycopg.Connection[Any]
+) -> None:
+    await greeter.start_flow(greeting, 1)
+    workbench.echo()
+    age_runs(shared_connection, timedelta(days=2))
+    for flows in (None, "greeting", greeting):
+        counted = await greeter.prune(timedelta(days=1), flows, dry_run=True)
+        assert (counted.deleted_runs, counted.deleted_step_states, counted.deleted_step_tasks) == (1, 2, 2)
+    assert (await greeter.prune(timedelta(days=1), "other", dry_run=True)).deleted_runs == 0
+    assert await greeter.count_runs() == 1
+    assert await greeter.prune(timedelta(days=1), "greeting") == counted
+
+
 @pytest.mark.parametrize("age", [-1, timedelta(seconds=-1), "1 day", None, float("nan"), float("inf"), timedelta.max])
 async def test_an_age_that_cannot_be_is_refused(client: Any, age: Any) -> None:
     with pytest.raises(InvalidInput, match="older_than"):

@@ -98,6 +98,8 @@ ADDITIONS = {
     "list_runs": "clients only call functions, they read no table",
     "list_tasks": "clients only call functions, they read no table",
     "count_runs": "clients only call functions, they read no table",
+    "list_workers": "clients only call functions, they read no table",
+    "count_data_older_than": "what pruning would delete, asked before it is done",
     "upsert_flow": "a flow that is data, replaced in one transaction",
     "register_listener": "notifications are sent only while somebody listens",
     "unregister_listener": "notifications are sent only while somebody listens",

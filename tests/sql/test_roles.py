@@ -41,6 +41,8 @@ FOR_THE_OWNER = {
     # looking at runs without knowing their ids
     "list_runs",
     "count_runs",
+    "list_workers",
+    "count_data_older_than",
     "list_tasks",
     # repairs and maintenance
     "delay_run",

@@ -14,7 +14,7 @@ from pgflow.calls import RunFilters
 from pgflow.errors import InvalidInput, StepNotFound
 from pgflow.flow import Flow
 from pgflow.serialize import encode
-from pgflow.types import Json, RunStatus, StepTask
+from pgflow.types import Json, RunStatus, StepTask, WorkerRow
 
 _PAGE = 200
 
@@ -98,6 +98,20 @@ class Listings:
         if not tasks:
             await self._check_step(found, slug)
         return tasks
+
+    async def list_workers(
+        self,
+        *,
+        flow: Flow[Any, Any] | str | Iterable[Flow | str] | None = None,
+        with_stopped: bool = False,
+        limit: int = 50,
+    ) -> list[WorkerRow]:
+        """Return workers of all or some flows, last heard of first, those that have stopped last or not at all.
+
+        Raises InvalidInput.
+        """
+        slugs, size = arguments.flow_slugs(flow), arguments.size_of_page(limit)
+        return await self.database.run(calls.list_workers(slugs, with_stopped=with_stopped, limit=size))
 
     async def get_flow_input(self, run_id: UUID | str) -> Json:
         """Return what a run was started with. Raises RunNotFound."""

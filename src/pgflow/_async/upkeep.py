@@ -24,15 +24,18 @@ class Upkeep:
         flows: Flow | str | Iterable[Flow | str] | None = None,
         *,
         batch_size: int = 1000,
+        dry_run: bool = False,
     ) -> PruneResult:
         """Delete runs that ended longer ago, with all that belongs to them, and give the numbers of what was deleted.
 
         `older_than` is a timedelta or seconds; `flows` are one or more, by default all. Archived messages and workers
-        of that age go too; runs that go on stay at any age. Done in transactions of `batch_size` runs. Raises
-        InvalidInput.
+        of that age go too; runs that go on stay at any age. Done in transactions of `batch_size` runs. With `dry_run`
+        nothing is deleted, and the numbers are those of what would be. Raises InvalidInput.
         """
         age, slugs = arguments.retention(older_than), arguments.flow_slugs(flows)
         size = arguments.size_of_page(batch_size)
+        if dry_run:
+            return await self.database.run(calls.count_data_older_than(age, slugs))
         deleted = _NOTHING
         while (batch := await self.database.run(calls.prune_data_older_than(age, slugs, size))) != _NOTHING:
             deleted += batch

@@ -24,7 +24,12 @@ from pgflow.calls.flows import (
     upsert_flow,
 )
 from pgflow.calls.listeners import register_listener, unregister_listener
-from pgflow.calls.maintenance import fail_stalled_tasks, prune_data_older_than, recover_stalled_tasks
+from pgflow.calls.maintenance import (
+    count_data_older_than,
+    fail_stalled_tasks,
+    prune_data_older_than,
+    recover_stalled_tasks,
+)
 from pgflow.calls.repairs import (
     cascade_complete_taskless_steps,
     cascade_resolve_conditions,
@@ -85,6 +90,7 @@ from pgflow.calls.workers import (
     extend_leases,
     get_queue_depths,
     keep_alive,
+    list_workers,
     mark_worker_stopped,
     recover_tasks,
     register_worker,
@@ -105,6 +111,7 @@ __all__ = [
     "compare_flow",
     "complete_task",
     "complete_tasks",
+    "count_data_older_than",
     "count_runs",
     "create_flow",
     "delay_run",
@@ -134,6 +141,7 @@ __all__ = [
     "list_flows",
     "list_runs",
     "list_tasks",
+    "list_workers",
     "mark_worker_stopped",
     "maybe_complete_run",
     "poll_for_tasks",

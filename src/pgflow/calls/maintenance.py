@@ -30,3 +30,13 @@ def prune_data_older_than(
         (retention_interval, None if flow_slugs is None else list(flow_slugs), batch_size),
         lambda rows: PruneResult(*rows[0]),
     )
+
+
+def count_data_older_than(retention_interval: timedelta, flow_slugs: Sequence[str] | None = None) -> Call[PruneResult]:
+    """Count what pruning would delete: `pgflow.count_data_older_than`. Gives the numbers."""
+    return Call(
+        "select run_count, step_state_count, step_task_count, worker_count, message_count"
+        " from pgflow.count_data_older_than(%s, %s::text[])",
+        (retention_interval, None if flow_slugs is None else list(flow_slugs)),
+        lambda rows: PruneResult(*rows[0]),
+    )

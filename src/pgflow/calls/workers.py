@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from pgflow.calls.call import Call, nothing
-from pgflow.types import Heartbeat, QueueDepth, StartedTask
+from pgflow.types import Heartbeat, QueueDepth, StartedTask, WorkerRow
 
 
 def register_worker(worker_id: UUID, queue_name: str, function_name: str) -> Call[None]:
@@ -66,4 +66,16 @@ def get_queue_depths(flow_slugs: Sequence[str]) -> Call[dict[str, QueueDepth]]:
         "select flow_slug, visible_count, delayed_count, oldest_seconds from pgflow.get_queue_depths(%s)",
         (list(flow_slugs),),
         lambda rows: {row[0]: QueueDepth(*row) for row in rows},
+    )
+
+
+def list_workers(
+    queue_names: Sequence[str] | None = None, *, with_stopped: bool = False, limit: int | None = 50
+) -> Call[list[WorkerRow]]:
+    """Read workers, last heard of first: `pgflow.list_workers`."""
+    return Call(
+        "select worker_id, queue_name, function_name, status, started_at, last_heartbeat_at, deprecated_at, stopped_at"
+        " from pgflow.list_workers(%s::text[], %s, %s)",
+        (None if queue_names is None else list(queue_names), with_stopped, limit),
+        lambda rows: [WorkerRow(*row) for row in rows],
     )

@@ -144,6 +144,7 @@
 \ir worker/keep_alive.sql
 \ir worker/mark_worker_stopped.sql
 \ir worker/stop_workers.sql
+\ir worker/list_workers.sql
 \ir worker/track_worker_function.sql
 \ir worker/register_listener.sql
 \ir worker/unregister_listener.sql
@@ -154,6 +155,7 @@
 \ir worker/_delete_workers.sql
 \ir run/_prune.sql
 \ir run/prune_data_older_than.sql
+\ir run/count_data_older_than.sql
 
 -- Supabase's platform; without it these do nothing, or say so
 \ir supabase/_vault_secret.sql
