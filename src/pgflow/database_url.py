@@ -18,6 +18,22 @@ _SECRETS = ("password", "sslpassword")
 _UNENCODED_PASSWORD = re.compile(r"postgres(ql)?://([^/@]*@[^/?]*@|[^@?]*/[^?]*@)")
 """An @ or / in a password: the rest of it would be taken for a host or database, and be shown as such."""
 
+_BEGINNINGS = ("FATAL: ", " failed: ", "connection is bad: ")
+"""After the last of these stands the reason."""
+
+_PLACE = f"in --url or {ENVIRONMENT_VARIABLE}"
+_GENERAL_ADVICE = f"check that the server is up, and the URL {_PLACE}"
+_ADVICE = (
+    ("password authentication failed|no password supplied", f"correct the user and the password {_PLACE}"),
+    ("database .* does not exist", f"make it with `createdb`, or correct the name {_PLACE}"),
+    ("role .* does not exist", f"make it with `createuser`, or correct the user {_PLACE}"),
+    (
+        "Connection refused|No such file or directory",
+        f"start the server there, or correct the URL {_PLACE}; without a URL pgflow runs a server of its own",
+    ),
+    ("too many clients|remaining connection slots", "end other programs, or raise max_connections of the server"),
+)
+
 logger = logging.getLogger("pgflow")
 
 
@@ -66,10 +82,23 @@ def why_not(url: str, error: Exception) -> Exception:
     """Return the error of this package for what connecting to `url`, or the first statement there, has raised."""
     if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.OperationalError):
         return translate(error)
-    return ConnectionLost(
-        f"can't connect to {describe(url)}: {' '.join(str(error).split())}; check that the server is up, and the URL "
-        f"in --url or {ENVIRONMENT_VARIABLE}"
+    reason = _reason(str(error))
+    return ConnectionLost(f"can't connect to {describe(url)}: {reason}; {_advice(reason)}")
+
+
+def _reason(text: str) -> str:
+    """Return in one line what the server has said, or else the driver: it says a lot around it."""
+    said = " ".join(text.split())
+    for beginning in _BEGINNINGS:
+        said = said.rpartition(beginning)[2]
+    return said.removesuffix(" Is the server running on that host and accepting TCP/IP connections?").removesuffix(
+        " Is the server running locally and accepting connections on that socket?"
     )
+
+
+def _advice(reason: str) -> str:
+    """Return what to do about it; texts of servers that speak other languages get the general advice."""
+    return next((advice for pattern, advice in _ADVICE if re.search(pattern, reason)), _GENERAL_ADVICE)
 
 
 def _parts(url: str) -> dict[str, str]:

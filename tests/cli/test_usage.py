@@ -9,7 +9,7 @@ import pytest
 from pgflow.cli.main import _exit_code
 from pgflow.errors import ConnectionLost, FlowNotFound, NotInstalled, PgFlowError, TooNew
 
-COMMANDS = ["demo", "migrate", "compile", "worker", "start", "run", "server"]
+COMMANDS = ["check", "demo", "migrate", "compile", "worker", "start", "run", "server"]
 WITHIN_SERVER = ["server status", "server url", "server psql", "server stop"]
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from pgflow.cli import compiling, demo, migrating, running, server, starting, working
+from pgflow.cli import checking, compiling, demo, migrating, running, server, starting, working
 from pgflow.cli.output import errors
 from pgflow.errors import ConnectionLost, PgFlowError, RunFailed, SchemaError, WaitTimeout
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("check")(checking.check)
 app.command("migrate")(migrating.migrate)
 app.command("compile")(compiling.compile_flows)
 app.command("worker")(working.worker)

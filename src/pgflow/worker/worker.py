@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor as ForeignExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,7 +27,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import Error as DriverError
 
-from pgflow import calls, logs, telemetry
+from pgflow import calls, checks, logs, telemetry
 from pgflow._async.client import Client
 from pgflow.errors import DefinitionError, PgFlowError
 from pgflow.flow import Flow
@@ -206,10 +206,17 @@ class Worker:
         self.state = WorkerState.STARTING
         logs.log_events()
         await self._client.open()
+        await self._look_at_the_database()
         for flow in self._flows.values():
             await self._client.ensure_compiled(flow)
         workers = {worker_id: slug for slug, worker_id in self._worker_ids.items()}
         await self._client.database.run(calls.keep_alive(workers, self._name))
+
+    async def _look_at_the_database(self) -> None:
+        """Refuse what no worker can work with before anything is registered, rather than at the first task."""
+        asked_at = datetime.now(UTC)
+        found = await self._client.database.run(checks.facts())
+        checks.require_worker(found, asked_at, datetime.now(UTC))
 
     async def _begin(self) -> None:
         if self._stopping.is_set():  # while it was starting
