@@ -1,0 +1,9 @@
+"""What tests run in Node is what TypeScript accepts."""
+
+from __future__ import annotations
+
+from interop.reference import type_errors
+
+
+def test_the_programs_of_these_tests_are_accepted() -> None:
+    assert type_errors("--project", "tsconfig.json") == ""
