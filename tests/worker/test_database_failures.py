@@ -13,7 +13,8 @@ import pytest
 from conftest import as_superuser
 from pgflow import Flow, PgFlow
 from pgflow.types import TaskReport
-from pgflow.worker.outbox import Outbox, first_batch
+from pgflow.worker.outbox import first_batch
+from pgflow.worker.trade import Trader
 from pgflow.worker.worker import Worker
 from servers import Server
 from worker.running import DEADLINE_SECONDS, QUICK, ended, eventually, query, tasks, working
@@ -155,7 +156,7 @@ async def test_a_lost_flow_does_not_keep_a_worker_from_its_others(app: PgFlow, u
 
 
 async def test_a_flow_that_comes_back_is_worked_again(app: PgFlow, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr("pgflow.worker.exchange._REST_OF_A_FLOW", 0.05)
+    monkeypatch.setattr("pgflow.worker.trade._REST_OF_A_FLOW", 0.05)
     flow = Flow("phoenix")
 
     @flow.step
@@ -171,7 +172,7 @@ async def test_a_flow_that_comes_back_is_worked_again(app: PgFlow, monkeypatch: 
 async def test_a_worker_whose_row_was_pruned_registers_again(
     app: PgFlow, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    monkeypatch.setattr("pgflow.worker.exchange._REST_OF_A_FLOW", 0.05)
+    monkeypatch.setattr("pgflow.worker.trade._REST_OF_A_FLOW", 0.05)
     flow = Flow("pruned")
 
     @flow.step
@@ -213,7 +214,7 @@ async def test_a_report_that_the_database_refuses_fails_its_own_task_only(app: P
     ids=["no JSON", "NUL in JSON", "NUL in text"],
 )
 async def test_a_report_that_is_no_data_is_dropped(app: PgFlow, refused: TaskReport) -> None:
-    assert await Outbox(app.database, []).deliver([refused]) == []
+    assert (await Trader(app.database, []).trade([refused], {}, 0)).recorded == []
 
 
 async def test_reports_are_kept_while_the_database_is_read_only(

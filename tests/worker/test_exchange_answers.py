@@ -15,9 +15,9 @@ from pgflow.calls import Call, Exchanged
 from pgflow.errors import ConnectionLost
 from pgflow.listening import listener
 from pgflow.types import TaskReport
-from pgflow.worker import exchange
+from pgflow.worker import exchange, trade
 from pgflow.worker.outbox import Outbox
-from worker.running import ended, eventually, query, task, tasks, working
+from worker.running import DEADLINE_SECONDS, ended, eventually, query, task, tasks, working
 
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ async def test_a_flow_that_rests_is_asked_again_although_nobody_calls(
 ) -> None:
     monkeypatch.setattr(listener, "_SETTLING_SECONDS", 0.05)
     monkeypatch.setattr(exchange, "_PAUSE_WITH_NOTIFICATIONS", 3600.0)
-    monkeypatch.setattr(exchange, "_REST_OF_A_FLOW", 0.3)
+    monkeypatch.setattr(trade, "_REST_OF_A_FLOW", 0.3)
     flow, other = plain("resting"), plain("other")
     async with working(app, flow, other) as worker:
         await eventually(lambda: worker._exchange.notified, "it relies on notifications")
@@ -191,8 +191,8 @@ async def test_tasks_whose_inputs_are_too_large_together_come_one_by_one(
         assert (await ended(app, flow, [1, 2, 3, 4])).output == {"step": [1, 2, 3, 4]}
 
 
-async def test_reports_that_were_put_back_are_the_first_of_the_next_batch(app: PgFlow) -> None:
-    outbox = Outbox(app.database, [])
+def test_reports_that_were_put_back_are_the_first_of_the_next_batch() -> None:
+    outbox = Outbox()
     reports = [TaskReport(uuid4(), "step", index, 1, output=b"1") for index in range(4)]
     for report in reports[:3]:
         outbox.add(report)
@@ -201,3 +201,50 @@ async def test_reports_that_were_put_back_are_the_first_of_the_next_batch(app: P
     assert (outbox.undelivered(), outbox.waiting, len(outbox)) == (reports, 1, 4)
     outbox.put_back(batch)
     assert outbox.take() == reports
+
+
+def is_report_alone(exchanged: Exchanged) -> bool:
+    return bool(exchanged.recorded) and exchanged.pause is None and not exchanged.tasks
+
+
+@pytest.mark.parametrize(
+    "is_lost",
+    [is_report_alone, lambda exchanged: exchanged.tasks and not exchanged.recorded],
+    ids=["the reports'", "the tasks'"],
+)
+async def test_of_two_calls_at_once_either_answer_may_be_lost(
+    app: PgFlow, monkeypatch: pytest.MonkeyPatch, url: str, is_lost: Callable[[Exchanged], object]
+) -> None:
+    monkeypatch.setattr(exchange, "_WORTH_TWO_CALLS", 1)
+    flow = plain("two")
+    line = connected(app, monkeypatch, is_lost)
+    elements = list(range(600))
+    async with working(app, flow, concurrency=5):
+        assert (await ended(app, flow, elements)).output == {"step": elements}
+    assert line.losses == 1
+    assert {(row["attempts_count"], row["requeued_count"]) for row in tasks(url)} == {(1, 0)}
+
+
+async def test_tasks_that_one_flow_was_asked_for_are_given_back_when_that_answer_is_lost(
+    app: PgFlow, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    flow = plain("alone")
+    run_now, refusals, losses = app.database.run, list[str](), list[str]()
+
+    async def run(call: Call[Any], conn: object | None = None) -> Any:
+        if "exchange_tasks" in call.sql and not refusals:
+            refusals.append(call.sql)
+            raise ProgramLimitExceeded("array size exceeds the maximum allowed")
+        answer = await run_now(call, conn)
+        if isinstance(answer, Exchanged) and answer.tasks and not losses:
+            losses.append(call.sql)
+            raise ConnectionLost("the answer is lost")
+        return answer
+
+    await app.ensure_compiled(flow)
+    run_of_flow = await app.start_flow(flow, [1, 2, 3])
+    monkeypatch.setattr(app.database, "run", run)
+    async with working(app, flow):
+        assert (await run_of_flow.wait(DEADLINE_SECONDS)).output == {"step": [1, 2, 3]}
+    assert (len(refusals), len(losses)) == (1, 1)
+    assert {(row["attempts_count"], row["requeued_count"]) for row in tasks(url)} == {(1, 0)}

@@ -26,7 +26,7 @@ select
   case when task.number is null or task.number = 1 then exchanged.skipped_steps::text end,
   case when task.number is null or task.number = 1 then exchanged.read_until end,
   exchanged.pause, {_TASK_COLUMNS}
-from pgflow.exchange_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s, %s) as exchanged
+from pgflow.exchange_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s, %s, %s) as exchanged
 left join lateral unnest(exchanged.tasks) with ordinality as task (
   flow_slug, run_id, step_slug, task_index, input, flow_input,
   message_id, attempt, max_attempts, timeout, base_delay, number
@@ -120,11 +120,14 @@ def exchange_tasks(
     worker_ids: Mapping[str, UUID],
     limit: int,
     since: Sequence[datetime | None] | None = None,
+    *,
+    read_queues: bool = True,
 ) -> Call[Exchanged]:
     """Report completed and failed tasks and get up to `limit` new ones: `pgflow.exchange_tasks`.
 
     `worker_ids` has the worker for each flow that tasks are wanted of, in the order in which queues are asked.
-    `since` says for each of them where reading begins, which is never behind what it has given as `read_until`.
+    `since` says for each of them where reading begins, which is never behind what it has given as `read_until`. Without
+    `read_queues` there are only tasks that the reports made ready.
     """
     outputs = [None if report.output is None else report.output.decode() for report in reports]
     return Call(
@@ -140,6 +143,7 @@ def exchange_tasks(
             list(worker_ids.values()),
             limit,
             None if since is None else list(since),
+            read_queues,
         ),
         _exchanged,
     )

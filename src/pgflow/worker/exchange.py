@@ -8,37 +8,38 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from psycopg import Error as DriverError
 
-from pgflow import calls
 from pgflow._async.connection import Database
 from pgflow.calls import Exchanged
 from pgflow.errors import PgFlowError
 from pgflow.types import StartedTask, TaskReport
 from pgflow.worker.news import News
-from pgflow.worker.outbox import Outbox, is_passing
+from pgflow.worker.outbox import Outbox
 from pgflow.worker.outcome import failed, report
-from pgflow.worker.pace import Bookmarks, Pace, PollInterval
+from pgflow.worker.pace import Pace, PollInterval
+from pgflow.worker.trade import Traded, Trader
 
 logger = logging.getLogger("pgflow.worker")
 
 _FIRST_BACKOFF = 0.5
-_LONGEST_BACKOFF = 30.0
-_REST_OF_A_FLOW = 5.0
+_LONGEST_BACKOFF = 10.0
 _LONGEST_WAIT = 1.0
 _LATEST_COMMIT = 10.0
 _PAUSE_WITH_NOTIFICATIONS = 30.0
+_WORTH_TWO_CALLS = 32
 
 
 class ExchangeLoop:
     """Reports what has ended and gets new tasks, both in one call, until it is drained.
 
     While one exchange is in flight finished tasks pile up, and the next exchange reports them all: batches grow under
-    load and shrink to one when there is little to do. Up to `concurrency` handlers run at once; :class:`Pace` says how
-    many tasks are held for them. A flow that can't be fetched from, because it was deleted for example, rests for some
-    seconds while the others go on.
+    load and shrink to one when there is little to do. With much of both, reports and new tasks are two calls at once.
+    Up to `concurrency` handlers run; :class:`Pace` says how many tasks are held for them. A flow that can't be fetched
+    from, because it was deleted for example, rests for some seconds while the others go on.
     """
 
     def __init__(
@@ -53,19 +54,17 @@ class ExchangeLoop:
         self.notified = False
         """Whether somebody calls :meth:`wake` when tasks arrive, so that looking into empty queues can wait."""
         self._pace = Pace(concurrency)
-        self._database = database
         self._worker_ids = worker_ids
         self._execute = execute
         self._concurrency = concurrency
         self._poll_interval = poll_interval
         self._accepting = set(worker_ids)
-        self._resting_until: dict[str, float] = {}
         self._waiting: deque[tuple[float, StartedTask]] = deque()
         self._running: dict[asyncio.Task[TaskReport], tuple[float, StartedTask]] = {}
         self._taken_away: set[asyncio.Task[TaskReport]] = set()
-        self._outbox = Outbox(database, list(worker_ids.values()))
+        self._outbox = Outbox()
+        self._trader = Trader(database, worker_ids.values())
         self._news = News(worker_ids)
-        self._bookmarks = Bookmarks()
         self._has_skipped = False
         self._look_for_lost: list[float] = []
         self._abandoned = False
@@ -140,87 +139,73 @@ class ExchangeLoop:
         """Report what has ended and fetch what there is room for. Returns None if there was neither."""
         self._has_skipped = False
         if self._look_for_lost and self._look_for_lost[0] <= time.monotonic():
-            await self._release_lost()
+            await self._trader.release_lost((*self.held(), *self._outbox.undelivered()))
+            del self._look_for_lost[0]
         self._release_what_waits_too_long()
         batch = self._outbox.take()
-        wanted = self._wanted()
-        room = max(self._pace.capacity - len(self._waiting) - len(self._running), 0) if wanted else 0
         try:
             given_back = [report for report in batch if report.release_delay is not None]
-            await self._outbox.release(given_back)
+            await self._trader.release(given_back)
             self._news.reported(given_back, given_back)
-            reports = [report for report in batch if report.release_delay is None]
-            exchanged = await self._trade(reports, wanted, room) if reports or room else None
+            exchanged = await self._trade([report for report in batch if report.release_delay is None])
         except (PgFlowError, DriverError, asyncio.CancelledError):
             self._outbox.put_back(batch)
-            now = time.monotonic()
-            self._look_for_lost = [now, now + _LATEST_COMMIT]  # the server may still be at it
+            self._expect_lost()
             raise
         self._outbox.forget(batch)
         return exchanged
 
-    async def _trade(self, reports: list[TaskReport], wanted: dict[str, UUID], room: int) -> Exchanged:
+    async def _trade(self, reports: list[TaskReport]) -> Exchanged | None:
+        """Trade reports for tasks: in one call, or in two at once when there is much of both.
+
+        Those two occupy two cores of the server, and while either is under way handlers have something to do.
+        """
+        wanted = self._wanted()
+        room = max(self._pace.capacity - len(self._waiting) - len(self._running), 0) if wanted else 0
+        if not (reports or room):
+            return None
         began = time.monotonic()
-        asked = wanted if room else {}
-        self._news.poll_starts(asked, len(self._running))
-        try:
-            since = self._bookmarks.positions(wanted)
-            exchanged = await self._database.run(calls.exchange_tasks(reports, wanted, room, since))
-            self._bookmarks.move(wanted, exchanged.read_until)
-            self._has_skipped = any(since) and len(exchanged.tasks) < room
-            recorded = [reports[position] for position in exchanged.recorded]
-        except (PgFlowError, DriverError) as error:
-            if is_passing(error):
-                raise
-            exchanged, recorded = await self._trade_one_by_one(reports, wanted, room)
+        if min(len(reports), room) < _WORTH_TWO_CALLS:
+            exchanged = await self._fetch(reports, wanted, room)
+        else:
+            continuing = self._pace.continuations(len(reports), room)
+            reporting = asyncio.create_task(self._report(reports, wanted, continuing))
+            fetching = asyncio.create_task(self._fetch([], wanted, room - continuing))
+            reported, exchanged = await _both(reporting, fetching)
+            exchanged = replace(exchanged, recorded=reported.recorded)
         self._pace.exchange_took(time.monotonic() - began)
-        self._accept(exchanged)
-        self._news.poll_stops(asked, len(self._running), exchanged.tasks)
-        self._news.reported(reports, recorded)
-        self._news.moved(exchanged)
         return exchanged
 
-    async def _trade_one_by_one(
-        self, reports: list[TaskReport], wanted: dict[str, UUID], room: int
-    ) -> tuple[Exchanged, list[TaskReport]]:
-        """Find out what the database refused, one report or one flow, and do the rest."""
-        recorded = await self._outbox.deliver(reports)
-        exchanged = Exchanged()
-        for flow_slug, worker_id in wanted.items():
-            left = room - len(exchanged.tasks)
-            if left <= 0:
-                break
-            try:
-                part = await self._fetch(flow_slug, worker_id, left)
-            except (PgFlowError, DriverError) as error:
-                if is_passing(error):
-                    logger.warning("fetching tasks of flow %s failed: %s", flow_slug, error)
-                    break
-                self._let_rest(flow_slug, error)
-                continue
-            exchanged.tasks += part.tasks
-            exchanged.unreadable += part.unreadable
-        return exchanged, recorded
+    async def _fetch(self, reports: list[TaskReport], wanted: dict[str, UUID], room: int) -> Exchanged:
+        asked = wanted if room else {}
+        self._news.poll_starts(asked, len(self._running))
+        traded = await self._trader.trade(reports, wanted, room)
+        self._has_skipped = traded.has_skipped
+        if traded.is_lost:
+            self._expect_lost()
+        self._news.poll_stops(asked, len(self._running), traded.exchanged.tasks)
+        return self._settle_trade(reports, traded)
 
-    async def _fetch(self, flow_slug: str, worker_id: UUID, limit: int) -> Exchanged:
-        """Get tasks of one flow; one alone if several are refused, as their inputs may be too large together."""
-        try:
-            return await self._database.run(calls.exchange_tasks([], {flow_slug: worker_id}, limit))
-        except (PgFlowError, DriverError) as error:
-            if limit == 1 or is_passing(error):
-                raise
-            return await self._database.run(calls.exchange_tasks([], {flow_slug: worker_id}, 1))
+    async def _report(self, reports: list[TaskReport], wanted: dict[str, UUID], room: int) -> Exchanged:
+        traded = await self._trader.report(reports, wanted, room)
+        self._pace.continued(len(reports), len(traded.exchanged.tasks))
+        return self._settle_trade(reports, traded)
+
+    def _settle_trade(self, reports: list[TaskReport], traded: Traded) -> Exchanged:
+        self._accept(traded.exchanged)
+        self._news.reported(reports, traded.recorded)
+        self._news.moved(traded.exchanged)
+        return traded.exchanged
+
+    def _expect_lost(self) -> None:
+        """Look for tasks that were handed over in a lost answer: now, and when the server is certainly done with it."""
+        now = time.monotonic()
+        self._look_for_lost = [now, now + _LATEST_COMMIT]
 
     def _wanted(self) -> dict[str, UUID]:
-        now = time.monotonic()
-        self._resting_until = {slug: until for slug, until in self._resting_until.items() if until > now}
-        flow_slugs = [slug for slug in self._accepting if slug not in self._resting_until]
+        flow_slugs = [slug for slug in self._accepting if not self._trader.is_resting(slug)]
         random.shuffle(flow_slugs)  # nobody is always first
         return {slug: self._worker_ids[slug] for slug in flow_slugs}
-
-    def _let_rest(self, flow_slug: str, error: Exception) -> None:
-        logger.error("can't fetch tasks of flow %s, next try in %g s: %s", flow_slug, _REST_OF_A_FLOW, error)
-        self._resting_until[flow_slug] = time.monotonic() + _REST_OF_A_FLOW
 
     def _accept(self, exchanged: Exchanged) -> None:
         for failure in exchanged.unreadable:
@@ -281,20 +266,12 @@ class ExchangeLoop:
         while self._waiting:
             self._outbox.add(released(self._waiting.popleft()[1]))
 
-    async def _release_lost(self) -> None:
-        """Give back tasks that were handed over in an answer that never came."""
-        known = [*map(_key, self.held()), *map(_key, self._outbox.undelivered())]
-        count = await self._database.run(calls.release_lost_tasks(list(self._worker_ids.values()), known))
-        del self._look_for_lost[0]
-        if count:
-            logger.warning("gave back %d tasks that were handed over in an answer that was lost", count)
-
     def _next_pause(self, previous: float, until_next_message: float | None) -> float:
         if self.notified:
             pause = _PAUSE_WITH_NOTIFICATIONS * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
         else:
             pause = self._poll_interval.next(previous)
-        due = [at - time.monotonic() for at in (*self._resting_until.values(), *self._look_for_lost)]
+        due = [at - time.monotonic() for at in (*self._trader.ends_of_rests(), *self._look_for_lost)]
         if until_next_message is not None:
             due.append(until_next_message)
         return min(pause, max(min(due, default=pause), self._poll_interval.shortest))
@@ -316,8 +293,19 @@ class ExchangeLoop:
             pass
 
 
-def _key(work: StartedTask | TaskReport) -> tuple[UUID, str, int, int]:
-    return work.run_id, work.step_slug, work.task_index, work.attempt
+async def _both(*tasks: asyncio.Task[Exchanged]) -> list[Exchanged]:
+    """Wait until all have ended, whatever becomes of one of them. Return what they gave, or raise what one raised."""
+    try:
+        await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
+    for error in [task.exception() for task in tasks]:
+        if error is not None:
+            raise error
+    return [task.result() for task in tasks]
 
 
 def released(task: StartedTask) -> TaskReport:

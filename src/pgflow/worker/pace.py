@@ -44,6 +44,7 @@ class Pace:
         self._concurrency = concurrency
         self._handler_seconds: float | None = None
         self._exchange_seconds = 0.0
+        self._continuations_per_report = 1.0
 
     @property
     def capacity(self) -> int:
@@ -61,6 +62,14 @@ class Pace:
             self._handler_seconds = seconds
         else:
             self._handler_seconds = known + (seconds - known) / 16
+
+    def continuations(self, reports: int, room: int) -> int:
+        """Return how much of the room to keep for tasks that so many reports make ready."""
+        return min(int(reports * self._continuations_per_report * 1.25) + 1, room)
+
+    def continued(self, reports: int, tasks: int) -> None:
+        """Learn how many tasks reports have made ready."""
+        self._continuations_per_report += (tasks / reports - self._continuations_per_report) / 2
 
     def exchange_took(self, seconds: float) -> None:
         """Learn from an exchange."""
