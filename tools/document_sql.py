@@ -86,13 +86,15 @@ GROUPS = (
     Group(
         "Start runs",
         "A run exists if and only if the transaction that started it commits.",
-        ("start_flow", "start_flow_with_states", "start_flows", "seconds_until", "delay_run"),
+        ("start_flow", "start_flow_with_states", "start_flows", "start_runs", "seconds_until", "delay_run"),
     ),
     Group(
         "Look at runs",
         "Tables can be read at any time; these save a join.",
         (
             "get_run",
+            "get_run_by_key",
+            "get_run_tags",
             "get_run_with_states",
             "get_run_statuses",
             "get_step_progress",
@@ -177,6 +179,8 @@ RELATIONS = (
     "runs",
     "step_states",
     "step_tasks",
+    "run_keys",
+    "run_tags",
     "workers",
     "worker_functions",
     "listeners",

@@ -25,7 +25,7 @@ Call: TypeAlias = Callable[[Connection, int], None]
 RUNS = 3000
 ENDED = 1000
 BATCH = 25
-GROWING = {"runs", "step_states", "step_tasks", "q_flow", "a_flow"}
+GROWING = {"runs", "step_states", "step_tasks", "run_keys", "run_tags", "q_flow", "a_flow"}
 
 # Each item has a run, two steps and up to two tasks, which a dozen statements visit.
 ROWS_PER_ITEM = 20
@@ -42,8 +42,10 @@ def filled_url(server: Server, template: str, request: pytest.FixtureRequest) ->
         define(connection, "a", "b < a")
         define(connection, "m*", flow="big")
         register(connection)
-        for table in ("pgflow.runs", "pgflow.step_states", "pgflow.step_tasks", "pgmq.q_flow", "pgmq.a_flow"):
-            connection.execute(f"alter table {table} set (autovacuum_enabled = off)")
+        for table in ("runs", "step_states", "step_tasks", "run_keys", "run_tags"):
+            connection.execute(f"alter table pgflow.{table} set (autovacuum_enabled = off)")
+        for table in ("q_flow", "a_flow"):
+            connection.execute(f"alter table pgmq.{table} set (autovacuum_enabled = off)")
         if request.param == "analyzed_too_early":
             analyze_before_commit(connection)
         if request.param == "200_000_tasks":
@@ -52,6 +54,7 @@ def filled_url(server: Server, template: str, request: pytest.FixtureRequest) ->
                 superuser.execute("vacuum analyze")
         elif request.param != "empty":
             start_runs(connection, RUNS)
+            start_labelled_runs(connection, RUNS)
             finish_tasks(connection, ENDED)
         if request.param == "analyzed":
             connection.execute("vacuum analyze")
@@ -65,8 +68,8 @@ def analyze_before_commit(connection: Connection) -> None:
     Not the queue: pgmq.read plans its own statements.
     """
     with connection.transaction(force_rollback=True):
-        start_runs(connection, RUNS)
-    connection.execute("analyze pgflow.runs, pgflow.step_states, pgflow.step_tasks")
+        start_labelled_runs(connection, RUNS)
+    connection.execute("analyze pgflow.runs, pgflow.step_states, pgflow.step_tasks, pgflow.run_keys, pgflow.run_tags")
 
 
 @pytest.fixture
@@ -86,6 +89,19 @@ def session(filled_url: str) -> Iterator[Connection]:
 def start_runs(connection: Connection, count: int) -> None:
     query = "select count(*) from pgflow.start_flows('flow', array_fill('{}'::jsonb, array[%s::int]))"
     connection.execute(query, (count,))
+
+
+def start_labelled_runs(connection: Connection, count: int) -> None:
+    """Start runs with tags and keys, one in five of which is taken."""
+    query = """
+        select count(*)
+        from pgflow.start_runs(
+          'flow', array_fill('{}'::jsonb, array[%(count)s::int]),
+          array(select case when n %% 5 = 0 then 'taken' else gen_random_uuid()::text end
+                from generate_series(1, %(count)s) as n),
+          array['nightly', 'import'])
+    """
+    connection.execute(query, {"count": count})
 
 
 def fetch(connection: Connection, count: int, flow: str = "flow") -> None:
@@ -175,6 +191,7 @@ def finish_tasks(connection: Connection, count: int) -> None:
 
 CALLS: dict[str, Call] = {
     "start_flows": start_runs,
+    "start_runs": start_labelled_runs,
     "fetch_tasks": fetch,
     "complete_tasks": complete,
     "fail_tasks": fail,
@@ -189,9 +206,9 @@ MAINTENANCE: dict[str, Call] = {"recover_tasks": recover, "prune_data_older_than
 
 def prepare(connection: Connection, call: Call, count: int) -> None:
     """Bring about what a call with a batch of this size needs."""
-    if call is not start_runs:
+    if call not in (start_runs, start_labelled_runs):
         start_runs(connection, count)
-    if call not in (start_runs, fetch, prune):
+    if call not in (start_runs, start_labelled_runs, fetch, prune):
         # Tasks of step b may come first.
         fetch(connection, 4 * count)
         choose(connection, count)

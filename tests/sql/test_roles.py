@@ -189,6 +189,15 @@ def test_a_run_can_be_started_and_looked_at(session: Connection) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_a_run_is_started_once_and_found_by_its_key(session: Connection) -> None:
+    query = "select run_id from pgflow.start_runs('flow', array['{}'::jsonb], array['order 7'], array['nightly'])"
+    run_id = value(session, query)
+    assert value(session, query) == run_id
+    assert value(session, "select run_id from pgflow.get_run_by_key('flow', 'order 7')") == run_id
+    assert value(session, "select pgflow.get_run_tags(%s)", run_id) == ["nightly"]
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_a_starter_can_ask_to_be_told_of_changes(session: Connection) -> None:
     session.execute("listen pgflow_runs")
     session.execute("select pgflow.register_listener(%s, 'runs')", [uuid4()])
@@ -244,6 +253,10 @@ FORBIDDEN_TO_ALL = [
     "select * from pgflow.step_tasks",
     "select * from pgflow.flows",
     "select * from pgflow.listeners",
+    "select * from pgflow.run_keys",
+    "select * from pgflow.run_tags",
+    "select * from pgflow.list_runs(p_tags => array['nightly'])",
+    "select pgflow.count_runs(p_tags => array['nightly'])",
     "insert into pgflow.flows (flow_slug) values ('mine')",
     "update pgflow.flows set opt_max_attempts = 100",
     "update pgflow.steps set when_exhausted = 'skip'",
@@ -268,6 +281,8 @@ FORBIDDEN_TO_ALL = [
     "select * from pgflow.prune_data_older_than('0 seconds', null)",
     "select pgflow.start_flow('flow', '{}')",
     "select pgflow.set_vt_batch('letters', array[1], array[0])",
+    "select pgflow._claim_keys('flow', array['k'], array[gen_random_uuid()])",
+    "select pgflow._tag_runs(array[gen_random_uuid()], array['x'])",
     "select pgflow._start_flows('flow', array['{}'::jsonb], array[gen_random_uuid()])",
     "select pgflow._create_flow_from_shape('mine', '{}')",
     "select pgflow._fail_runs(array[gen_random_uuid()], array['a'], array['boom'])",
@@ -321,7 +336,7 @@ def test_types_and_tables_of_a_caller_don_t_take_the_place_of_the_system_s(sessi
             as $$ begin insert into pg_temp.witnesses values (current_user, '{shadowed}'); return true; end $$
         """)
         session.execute(f"create domain pg_temp.{shadowed} as pg_catalog.{shadowed} check (pg_temp.witness(value))")
-    for table in ("runs", "steps", "step_states", "step_tasks", "pg_proc", "pg_roles"):
+    for table in ("runs", "steps", "step_states", "step_tasks", "run_keys", "run_tags", "pg_proc", "pg_roles"):
         session.execute(f"create temp table {table} (id int)")
     run_id = value(session, "select run_id from pgflow.start_flows('flow', array['{}'::pg_catalog.jsonb])")
     for look in ("get_run", "get_run_with_states", "get_step_progress", "get_flow_input"):

@@ -18,7 +18,7 @@ from pgflow.types import Json, RunRow, StepProgress, StepState, StepTask
 class RunFilters:
     """Which runs are meant: of these flows, in these statuses, started since and before until; None means any.
 
-    `input_contains` is JSON text that the input must contain, as `@>` has it.
+    `input_contains` is JSON text that the input must contain, as `@>` has it. A run has all of `tags`.
     """
 
     flow_slugs: Sequence[str] | None = None
@@ -26,6 +26,7 @@ class RunFilters:
     since: datetime | None = None
     until: datetime | None = None
     input_contains: bytes | None = None
+    tags: Sequence[str] = ()
 
 
 def start_flow(flow_slug: str, input: bytes, run_id: UUID | None = None) -> Call[RunRow]:  # noqa: A002 - as in SQL
@@ -62,6 +63,37 @@ def start_flows(
     )
 
 
+def start_runs(
+    flow_slug: str,
+    inputs: Sequence[bytes],
+    *,
+    keys: Sequence[str | None] | None = None,
+    tags: Sequence[str] = (),
+    delay: int = 0,
+    at: datetime | None = None,
+    run_ids: Sequence[UUID] | None = None,
+) -> Call[list[tuple[RunRow, bool]]]:
+    """Start one run per input that has no key, or one that is free: `pgflow.start_runs`.
+
+    Gives a run for each input, in their order, with whether it existed. `tags` are written on all that are started;
+    their first tasks become visible after `delay` seconds, or `at` a time by the database's clock.
+    """
+    start_at = "clock_timestamp() + make_interval(secs => %s)" if at is None else "%s::timestamptz"
+    return Call(
+        "select to_jsonb(started.run)::text, started.existed from pgflow.start_runs("
+        f"%s, %s::text[]::jsonb[], %s::text[], %s::text[], {start_at}, %s::uuid[]) as started",
+        (
+            flow_slug,
+            [value.decode() for value in inputs],
+            None if keys is None else list(keys),
+            list(tags),
+            delay if at is None else at,
+            None if run_ids is None else list(run_ids),
+        ),
+        lambda rows: [(_run(row), row[1]) for row in rows],
+    )
+
+
 def seconds_until(at: datetime) -> Call[int]:
     """Ask the database how far away a point in time is: `pgflow.seconds_until`. Gives whole seconds, 0 for the past."""
     return Call("select pgflow.seconds_until(%s)", (at,), first_value)
@@ -92,6 +124,20 @@ def get_run(run_id: UUID) -> Call[RunRow]:
         (run_id,),
         lambda rows: _run(only(rows, run_id)),
     )
+
+
+def get_run_by_key(flow_slug: str, key: str) -> Call[RunRow | None]:
+    """Read the run of a flow that was started with a key: `pgflow.get_run_by_key`. Gives None where there is none."""
+    return Call(
+        "select to_jsonb(run)::text from pgflow.get_run_by_key(%s, %s) as run",
+        (flow_slug, key),
+        lambda rows: _run(rows[0]) if rows else None,
+    )
+
+
+def get_run_tags(run_id: UUID) -> Call[tuple[str, ...]]:
+    """Read the tags of a run, in their order: `pgflow.get_run_tags`."""
+    return Call("select pgflow.get_run_tags(%s)", (run_id,), lambda rows: tuple(rows[0][0]))
 
 
 def get_run_with_states(run_id: UUID) -> Call[tuple[RunRow, tuple[StepState, ...]]]:
@@ -141,8 +187,8 @@ def list_runs(
     """Read runs, newest first: `pgflow.list_runs`. `after` is the start and the id of the run before the first."""
     return Call(
         "select to_jsonb(run)::text from pgflow.list_runs(%s::text[], %s::text[], %s::timestamptz, %s::timestamptz,"
-        " %s::jsonb, %s, %s::timestamptz, %s::uuid) as run",
-        (*_filter_arguments(filters), limit, *(after or (None, None))),
+        " %s::jsonb, %s, %s::timestamptz, %s::uuid, %s::text[]) as run",
+        (*_filter_arguments(filters), limit, *(after or (None, None)), list(filters.tags)),
         _runs,
     )
 
@@ -150,8 +196,8 @@ def list_runs(
 def count_runs(filters: RunFilters) -> Call[int]:
     """Count runs: `pgflow.count_runs`."""
     return Call(
-        "select pgflow.count_runs(%s::text[], %s::text[], %s::timestamptz, %s::timestamptz, %s::jsonb)",
-        _filter_arguments(filters),
+        "select pgflow.count_runs(%s::text[], %s::text[], %s::timestamptz, %s::timestamptz, %s::jsonb, %s::text[])",
+        (*_filter_arguments(filters), list(filters.tags)),
         first_value,
     )
 

@@ -15,6 +15,7 @@
 \ir tables/workers.sql
 \ir tables/listeners.sql
 \ir tables/runtime.sql
+\ir tables/keys_and_tags.sql
 \ir tables/types.sql
 
 -- Events
@@ -81,7 +82,14 @@
 \ir run/_start_flows.sql
 \ir run/start_flow.sql
 \ir run/start_flows.sql
+\ir run/_check_start.sql
+\ir run/_claim_keys.sql
+\ir run/_tag_runs.sql
+\ir run/_start_keyed_runs.sql
+\ir run/start_runs.sql
 \ir run/get_run.sql
+\ir run/get_run_by_key.sql
+\ir run/get_run_tags.sql
 \ir run/get_run_with_states.sql
 \ir run/get_run_statuses.sql
 \ir run/start_flow_with_states.sql
@@ -89,6 +97,8 @@
 \ir run/get_step_output.sql
 \ir run/get_step_progress.sql
 \ir run/delay_run.sql
+\ir run/_has_tags.sql
+\ir run/_list_tagged_runs.sql
 \ir run/list_runs.sql
 \ir run/count_runs.sql
 \ir task/list_tasks.sql

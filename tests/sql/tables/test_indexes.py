@@ -12,6 +12,12 @@ NEEDED_FOR = {
         select from pgflow.runs where flow_slug = 'flow' and status = 'started' order by started_at desc, run_id desc
         limit 20
     """,
+    "run_keys_pkey": "select run_id from pgflow.run_keys where flow_slug = 'flow' and key = 'order 7'",
+    "run_keys_run_id_key": "delete from pgflow.run_keys where run_id = '00000000-0000-0000-0000-00000000dead'",
+    "run_tags_pkey": "select tag from pgflow.run_tags where run_id = '00000000-0000-0000-0000-00000000dead'",
+    "run_tags_by_tag": """
+        select run_id from pgflow.run_tags where tag = 'nightly' order by started_at desc, run_id desc limit 20
+    """,
     "step_states_pkey": "select from pgflow.step_states where run_id = '00000000-0000-0000-0000-00000000dead'",
     "step_tasks_pkey": "select from pgflow.step_tasks where run_id = '00000000-0000-0000-0000-00000000dead'",
     "step_tasks_by_message": "select from pgflow.step_tasks where flow_slug = 'flow' and message_id = 7",
@@ -19,7 +25,9 @@ NEEDED_FOR = {
 
 INDEXES = """
     select i.indexname from pg_indexes i
-    where i.schemaname = 'pgflow' and i.tablename in ('runs', 'step_states', 'step_tasks') order by i.indexname
+    where i.schemaname = 'pgflow'
+      and i.tablename in ('runs', 'run_keys', 'run_tags', 'step_states', 'step_tasks')
+    order by i.indexname
 """
 
 

@@ -12,6 +12,9 @@ as $$
       p.proname in (
         'start_flows',
         'start_flow_with_states',
+        'start_runs',
+        'get_run_by_key',
+        'get_run_tags',
         'seconds_until',
         'get_run',
         'get_run_statuses',

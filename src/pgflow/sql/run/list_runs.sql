@@ -8,7 +8,8 @@ create or replace function pgflow.list_runs(
   p_input_contains jsonb default null,
   p_limit int default 50,
   p_after_started_at timestamptz default null,
-  p_after_run_id uuid default null
+  p_after_run_id uuid default null,
+  p_tags text[] default null
 )
 returns setof pgflow.runs
 language sql stable
@@ -34,7 +35,15 @@ as $$
     order by r.started_at desc, r.run_id desc
     limit p_limit
   ) as found
-  order by found.started_at desc, found.run_id desc
+  where coalesce(cardinality(p_tags), 0) = 0
+  union all
+  select tagged.*
+  from pgflow._list_tagged_runs(
+    pgflow._distinct_texts(p_tags), p_flow_slugs, p_statuses, p_since, p_until, p_input_contains, p_limit,
+    p_after_started_at, p_after_run_id
+  ) as tagged
+  where cardinality(p_tags) > 0
+  order by started_at desc, run_id desc
   limit p_limit;
 $$;
-comment on function pgflow.list_runs(text[], text[], timestamptz, timestamptz, jsonb, int, timestamptz, uuid) is 'Runs, newest first: of these flows, in these statuses, started since and before until, whose input contains (@>) p_input_contains; NULL leaves a filter out. p_limit runs (NULL: all), beginning behind the one that p_after_started_at and p_after_run_id name.';
+comment on function pgflow.list_runs(text[], text[], timestamptz, timestamptz, jsonb, int, timestamptz, uuid, text[]) is 'Runs, newest first: of these flows, in these statuses, started since and before until, whose input contains (@>) p_input_contains, that have all of p_tags; NULL leaves a filter out. p_limit runs (NULL: all), beginning behind the one that p_after_started_at and p_after_run_id name.';
