@@ -15,8 +15,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from client.workbench import Workbench
-from pgflow.cli.live import draw
-from pgflow.cli.output import command_name, duration
+from pgflow.cli.output import age, command_name, duration
+from pgflow.cli.picture import Dependencies, RunPicture
 from pgflow.types import RunRow, StepProgress, StepState
 
 RUN_ID = UUID("00000000-0000-4000-8000-000000000001")
@@ -30,11 +30,20 @@ def step(slug: str, status: str, **values: object) -> StepState:
     return StepState(**{**fields, "created_at": NOW, **values})  # type: ignore[arg-type]
 
 
-def shown(steps: list[StepState], progress: dict[str, StepProgress] | None = None, width: int = 80) -> list[str]:
+def shown(
+    steps: list[StepState],
+    progress: dict[str, StepProgress] | None = None,
+    width: int = 80,
+    *,
+    dependencies: Dependencies | None = None,
+    terminal: bool = True,
+    **options: object,
+) -> list[str]:
     run = RunRow(RUN_ID, "flow", "completed", {}, None, 0, NOW, NOW + timedelta(seconds=1.5), None)
-    console = Console(width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    console = Console(width=width, height=24, force_terminal=terminal, color_system=None, legacy_windows=False)
+    picture = RunPicture(run, steps, progress or {}, dependencies or {}, **options)  # type: ignore[arg-type]
     with console.capture() as capture:
-        console.print(draw(run, tuple(steps), progress or {}))
+        console.print(picture, soft_wrap=not terminal)
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
@@ -42,8 +51,8 @@ def test_a_run_is_one_line_and_each_step_is_one() -> None:
     end = NOW + timedelta(milliseconds=350)
     assert shown([step("first", "completed", started_at=NOW, completed_at=end), step("second", "created")]) == [
         f"flow  completed  1.5 s  {RUN_ID}",
-        " ✔  first   350 ms",
-        " ·  second",
+        "✔ first   350 ms",
+        "· second",
     ]
 
 
@@ -52,6 +61,12 @@ def test_a_map_has_a_bar_and_a_count() -> None:
     lines = shown([step("each", "started", started_at=NOW, initial_tasks=4)], progress)
     assert "━━━━━━━" in lines[1]
     assert lines[1].endswith("2/4, attempt 3")
+
+
+def test_a_map_says_how_many_of_its_tasks_run_and_have_failed() -> None:
+    progress = {"each": StepProgress("each", 9_000, 10, 1_234, 1, 1, None)}
+    (_, line) = shown([step("each", "started", started_at=datetime.now(UTC), initial_tasks=10_245)], progress)
+    assert line.endswith("━─────────────  1,234/10,245, 10 running, 1 failed")
 
 
 def test_an_error_is_one_line_below_the_steps() -> None:
@@ -144,3 +159,60 @@ def test_the_command_is_named_as_it_was_called(monkeypatch: pytest.MonkeyPatch, 
     assert command_name() == "pgflow"
     monkeypatch.setattr(sys, "argv", ["/somewhere/pgflow/__main__.py"])
     assert command_name() == f"{sys.executable} -m pgflow"
+
+
+DIAMOND = {"fetch": [], "links": ["fetch"], "check": ["links"], "words": ["fetch"], "save": ["check", "words"]}
+
+
+def test_steps_are_a_tree_by_what_they_wait_for() -> None:
+    steps = [step(slug, "created") for slug in ("save", "words", "check", "links", "fetch")]
+    assert shown(steps, dependencies=DIAMOND)[1:] == [
+        "· fetch",
+        "· ├─ words",
+        "· └─ links",
+        "·    check",
+        "· save",
+    ]
+
+
+def test_steps_are_a_list_where_nothing_is_known_about_them() -> None:
+    steps = [step(slug, "created") for slug in ("save", "new")]
+    assert shown(steps, dependencies=DIAMOND)[1:] == ["· save", "· new"]
+
+
+@pytest.mark.parametrize("width", [20, 80, 140])
+def test_a_live_run_with_many_steps_shows_those_around_what_goes_on(width: int) -> None:
+    steps = [step(f"done_{n}", "completed", started_at=NOW, completed_at=NOW) for n in range(20)]
+    steps += [step("now", "started", started_at=datetime.now(UTC))]
+    steps += [step(f"next_{n}", "created") for n in range(20)]
+    lines = shown(steps, width=width, live=True, dependencies={each.step_slug: [] for each in steps})
+    assert len(lines) <= 24
+    assert lines[1].startswith("  … 14 steps above"[:width])
+    assert any("now" in line for line in lines)
+    assert lines[-1].startswith("  … 7 steps below"[:width])
+
+
+def test_a_live_run_shows_some_of_many_errors_and_when_the_database_is_away() -> None:
+    steps = [step(f"bad_{n}", "failed", error_message=f"error {n}") for n in range(9)]
+    lines = shown(steps, live=True, trouble="the database hasn't answered for 5 s; trying again")
+    assert lines[1] == "the database hasn't answered for 5 s; trying again"
+    assert lines[-2:] == ["bad_3: error 3", "… 5 more errors"]
+
+
+def test_a_pipe_gets_everything_uncut() -> None:
+    failed = step("s" * 128, "failed", started_at=NOW, failed_at=NOW, error_message=WIDE * 60)
+    lines = shown([failed], terminal=False)
+    assert "s" * 128 in lines[1]
+    assert lines[2] == f"{'s' * 128}: {WIDE * 60}".rstrip()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0ms"), (0.35, "350ms"), (12.9, "12s"), (245, "4m05s"), (7384, "2h03m"), (86400 * 400, "400d")],
+)
+def test_ages_are_short(seconds: float, text: str) -> None:
+    assert age(NOW, NOW + timedelta(seconds=seconds)) == text
+
+
+def test_what_has_not_ended_has_no_age() -> None:
+    assert age(NOW, None) == age(None, NOW) == ""

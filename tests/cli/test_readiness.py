@@ -13,6 +13,12 @@ COMMANDS = [
     ["start", "greeting"],
     ["run", "00000000-0000-0000-0000-000000000000"],
     ["compile", "greeting_module:app"],
+    ["runs"],
+    ["flows"],
+    ["workers"],
+    ["graph", "greeting"],
+    ["prune", "--older-than", "30d", "--yes"],
+    ["recover"],
     ["worker", "greeting_module:app"],
 ]
 SECRET = "s3cret"

@@ -5,12 +5,22 @@ from __future__ import annotations
 from importlib.metadata import version
 
 import pytest
+import typer.main
 
-from pgflow.cli.main import _exit_code
+from pgflow.cli.main import _exit_code, app
 from pgflow.errors import ConnectionLost, FlowNotFound, NotInstalled, PgFlowError, TooNew
 
-COMMANDS = ["check", "demo", "migrate", "compile", "worker", "start", "run", "server"]
-WITHIN_SERVER = ["server status", "server url", "server psql", "server stop"]
+GROUP = typer.main.get_command(app)
+COMMANDS = sorted(GROUP.commands)
+WITHIN_GROUPS = [
+    f"{name} {inner}" for name in COMMANDS for inner in sorted(getattr(GROUP.commands[name], "commands", {}))
+]
+OF_THE_INTERFACE = {"check", "compile", "demo", "flows", "graph", "migrate", "prune", "recover", "run", "runs"}
+OF_THE_INTERFACE |= {"server", "start", "worker", "workers"}
+
+
+def test_no_command_is_missing():
+    assert set(COMMANDS) >= OF_THE_INTERFACE
 
 
 def test_the_version_is_told(pgflow):
@@ -24,7 +34,7 @@ def test_help_lists_the_commands(pgflow, help_option):
     assert [command for command in COMMANDS if command not in ended.output] == []
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *WITHIN_SERVER])
+@pytest.mark.parametrize("command", [*COMMANDS, *WITHIN_GROUPS])
 def test_every_command_has_help(pgflow, command):
     ended = pgflow(*command.split(), "--help")
     assert ended.code == 0
@@ -42,6 +52,16 @@ def test_every_command_has_help(pgflow, command):
         "start a --timeout x",
         "start a --input",
         "migrate a",
+        "runs --limit 0",
+        "runs --limit x",
+        "runs nonsense",
+        "flows nonsense",
+        "workers --limit -1",
+        "graph",
+        "graph a b",
+        "graph a --format png",
+        "prune",
+        "recover 5",
         "server nonsense",
     ],
 )

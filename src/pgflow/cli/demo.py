@@ -13,8 +13,10 @@ import typer
 from rich.live import Live
 
 from pgflow import PgFlow, Run, Worker
-from pgflow.cli.live import draw
-from pgflow.cli.output import UrlOption, command_name, duration, errors, results
+from pgflow.cli.live import change_lines, dependencies_in
+from pgflow.cli.output import UrlOption, command_name, errors, results
+from pgflow.cli.picture import RunPicture
+from pgflow.cli.tables import print_line
 from pgflow.database_url import given_url, without_password
 from pgflow.demo import check_extra
 
@@ -71,13 +73,16 @@ async def _follow_while_working(run: Run, worker: Worker) -> None:
 
 async def _follow(run: Run) -> None:
     """Show each step until the run ends: live on a terminal, one line per change elsewhere."""
+    from pgflow.demo.flow import analyse_documents
+
     if not results.is_terminal:
         await _follow_in_lines(run)
         return
+    dependencies = dependencies_in(analyse_documents.flow_shape)
     with Live(console=results, refresh_per_second=12) as live:
         while not run.row.ended:
             await run.refresh()
-            live.update(draw(run.row, run.steps, await run.read_progress()))
+            live.update(RunPicture(run.row, run.steps, await run.read_progress(), dependencies, live=True))
             await asyncio.sleep(0.1)
 
 
@@ -87,20 +92,10 @@ async def _follow_in_lines(run: Run) -> None:
     while not run.row.ended:
         await run.refresh()
         progress = await run.read_progress()
-        for step in run.steps:
-            line = f"{step.step_slug}: {step.status}"
-            tasks = progress.get(step.step_slug)
-            if tasks and step.status == "started" and tasks.queued and tasks.error_message:
-                line = f"{step.step_slug}: to be retried after attempt {tasks.attempts}: {tasks.error_message}"
-            if step.status != "created" and line not in told:
+        for line in change_lines(run.steps, progress):
+            if line not in told:
                 told.add(line)
-                taken = duration(step.started_at, step.completed_at or step.failed_at)
-                results.print(
-                    f"{time.monotonic() - began:6.2f} s  {line}" + (f" in {taken}" if taken else ""),
-                    markup=False,
-                    highlight=False,
-                    soft_wrap=True,
-                )
+                print_line(results, f"{time.monotonic() - began:6.2f} s  {line}")
         await asyncio.sleep(0.02)
 
 

@@ -13,7 +13,19 @@ from typing import Annotated
 import psycopg
 import typer
 
-from pgflow.cli import checking, compiling, demo, migrating, running, server, starting, working
+from pgflow.cli import (
+    checking,
+    compiling,
+    demo,
+    graphing,
+    listings,
+    migrating,
+    running,
+    server,
+    starting,
+    upkeep,
+    working,
+)
 from pgflow.cli.output import errors
 from pgflow.errors import ConnectionLost, PgFlowError, RunFailed, SchemaError, WaitTimeout
 
@@ -31,6 +43,12 @@ app.command("compile")(compiling.compile_flows)
 app.command("worker")(working.worker)
 app.command("start")(starting.start)
 app.command("run")(running.run)
+app.command("runs")(listings.runs)
+app.command("flows")(listings.flows)
+app.command("workers")(listings.workers)
+app.command("graph")(graphing.graph)
+app.command("prune")(upkeep.prune)
+app.command("recover")(upkeep.recover)
 app.add_typer(server.app, name="server")
 
 

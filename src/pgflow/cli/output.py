@@ -37,7 +37,18 @@ UrlOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-STYLES = {"completed": "green", "failed": "red", "started": "yellow", "skipped": "dim", "created": "dim"}
+STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "started": "yellow",
+    "skipped": "dim",
+    "created": "dim",
+    "alive": "green",
+    "deprecated": "yellow",
+    "stale": "red",
+    "stopped": "dim",
+}
+"""How states of runs, steps and workers look."""
 
 
 def command_name() -> str:
@@ -76,3 +87,19 @@ def duration(start: datetime | None, end: datetime | None) -> str:
     if seconds < 3600:
         return f"{int(seconds // 60)} min {int(seconds % 60)} s"
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+
+
+def age(start: datetime | None, end: datetime | None) -> str:
+    """Return the time between two instants in at most six characters, like `12s`, `4m05s`, `2h03m` or `5d`."""
+    if start is None or end is None:
+        return ""
+    seconds = max((end - start).total_seconds(), 0)
+    if seconds < 1:
+        return f"{int(seconds * 1000)}ms"
+    if seconds < 60:
+        return f"{int(seconds)}s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)}m{int(seconds % 60):02}s"
+    if seconds < 86400:
+        return f"{int(seconds // 3600)}h{int(seconds % 3600 // 60):02}m"
+    return f"{int(seconds // 86400)}d"

@@ -37,9 +37,9 @@ def start(
             run.wait(timeout)
         else:
             errors.print(f"run {run.run_id}", highlight=False)
-            watch(run, errors, timeout=timeout)
+            watch(client, run, errors, timeout=timeout)
         run.refresh()
-        print_json(run_as_json(run.row, run.steps)) if json else print_run(run, results)
+        print_json(run_as_json(run.row, run.steps)) if json else print_run(client, run, results)
         run.result(timeout=0)
 
 

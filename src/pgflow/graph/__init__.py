@@ -2,6 +2,7 @@
 
 from pgflow.graph.differences import differences, option_differences
 from pgflow.graph.drawing import dot, mermaid, text
+from pgflow.graph.outline import outline
 from pgflow.graph.problems import (
     FLOW_SLUG_LIMIT,
     flow_problems,
@@ -47,6 +48,7 @@ __all__ = [
     "mermaid",
     "option_differences",
     "option_problem",
+    "outline",
     "pattern_problem",
     "problems",
     "slug_problem",
