@@ -19,7 +19,7 @@ test: $(VENV)/.dev ## Run all tests; ARGS="tests/sql -k retry" chooses some
 
 .PHONY: test-interop
 test-interop: $(VENV)/.dev ## Run the tests beside the reference implementation, whose npm packages they install
-	PGFLOW_REQUIRE_INTEROP=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/interop $(ARGS)
+	PGFLOW_REQUIRE_INTEROP=node $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/interop $(ARGS)
 
 .PHONY: check
 check: lint types layers generated ## Run every check that isn't a test

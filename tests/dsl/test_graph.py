@@ -226,5 +226,5 @@ def test_statements_name_all_options_of_the_flow_and_only_the_set_ones_of_steps(
     assert to_sql(flow(WEBSITE, StepShape("m", "map", ("website",), start_delay=0))) == [
         "SELECT pgflow.create_flow('analyse', max_attempts => 3, base_delay => 1, timeout => 60);",
         "SELECT pgflow.add_step('analyse', 'website');",
-        "SELECT pgflow.add_step('analyse', 'm', deps_slugs => ARRAY['website'], start_delay => 0, step_type => 'map');",
+        "SELECT pgflow.add_step('analyse', 'm', ARRAY['website'], start_delay => 0, step_type => 'map');",
     ]

@@ -2,7 +2,7 @@
  * The reference's compiler and client.
  *
  * Usage: node client.ts compile FLOW, prints SQL; node client.ts start FLOW INPUT, prints the id of a run;
- * node client.ts compile-file FILE, prints SQL of the flow that a file exports as default.
+ * node client.ts compile-file FILE, prints SQL of all flows that a file exports by name.
  */
 import { pathToFileURL } from 'node:url';
 import { PgflowSqlClient } from '@pgflow/core';
@@ -18,7 +18,8 @@ switch (command) {
     console.log(compileFlow(flowOf(name)).join('\n'));
     break;
   case 'compile-file':
-    console.log(compileFlow((await import(pathToFileURL(name).href)).default).join('\n'));
+    for (const [exported, flow] of Object.entries<any>(await import(pathToFileURL(name).href)))
+      if (exported !== 'default') console.log(compileFlow(flow).join('\n'));
     break;
   case 'start': {
     const sql = postgres({ max: 1 });

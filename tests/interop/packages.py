@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 REQUIRED = "PGFLOW_REQUIRE_INTEROP"
+"""The environment variable that lists what mustn't be missing: `node`, `elixir`."""
+
 DIRECTORY = Path(__file__).resolve().parent
 NODE_MODULES = DIRECTORY / "node_modules"
 REFERENCE_CORE = NODE_MODULES / "@pgflow" / "core"
@@ -24,16 +27,29 @@ _ATTEMPTS = 3
 
 def require_packages() -> None:
     """Install the packages where tests with them are required; else skip the test that lacks them."""
-    if not os.environ.get(REQUIRED):
+    if not _is_required("node"):
         if not _is_current():
             pytest.skip("the npm packages aren't installed; `make test-interop` installs them")
         return
     _install()
 
 
+def elixir() -> Path:
+    """Return the program that runs Elixir; skip the test where it is missing, unless it is required."""
+    found = shutil.which("elixir")
+    if found is None:
+        assert not _is_required("elixir"), f"{REQUIRED} asks for elixir, which isn't installed"
+        pytest.skip("elixir isn't installed; .ci/run installs it")
+    return Path(found)
+
+
 def node() -> Path:
     """Return the program that runs JavaScript and TypeScript; it comes as a Python package."""
     return _wheel() / "bin" / "node"
+
+
+def _is_required(name: str) -> bool:
+    return name in os.environ.get(REQUIRED, "").split()
 
 
 @cache

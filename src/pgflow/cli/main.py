@@ -17,6 +17,7 @@ from pgflow.cli import (
     checking,
     compiling,
     demo,
+    exporting,
     graphing,
     listings,
     migrating,
@@ -40,6 +41,7 @@ app.command("demo")(demo.demo)
 app.command("check")(checking.check)
 app.command("migrate")(migrating.migrate)
 app.command("compile")(compiling.compile_flows)
+app.command("export")(exporting.export)
 app.command("worker")(working.worker)
 app.command("start")(starting.start)
 app.command("run")(running.run)

@@ -2,6 +2,7 @@
 
 from pgflow.graph.differences import differences, option_differences
 from pgflow.graph.drawing import dot, mermaid, text
+from pgflow.graph.elixir import to_elixir
 from pgflow.graph.outline import outline
 from pgflow.graph.problems import (
     FLOW_SLUG_LIMIT,
@@ -27,6 +28,7 @@ from pgflow.graph.shape import (
 )
 from pgflow.graph.statements import to_sql
 from pgflow.graph.stored import FlowDefinition, from_row
+from pgflow.graph.typescript import to_typescript, typescript_problems
 
 __all__ = [
     "FLOW_SLUG_LIMIT",
@@ -54,6 +56,9 @@ __all__ = [
     "slug_problem",
     "step_problems",
     "text",
+    "to_elixir",
     "to_json",
     "to_sql",
+    "to_typescript",
+    "typescript_problems",
 ]

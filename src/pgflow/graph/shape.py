@@ -80,6 +80,12 @@ def levels(shape: FlowShape) -> list[list[StepShape]]:
     return layers
 
 
+def camel_case(name: str) -> str:
+    """Return the name of an option as JSON and JavaScript have it."""
+    first, *others = name.split("_")
+    return first + "".join(other.title() for other in others)
+
+
 def _json_step(step: StepShape) -> dict[str, Json]:
     return {
         "slug": step.slug,
@@ -98,12 +104,7 @@ def _json_pattern(pattern: Pattern | None) -> dict[str, Json]:
 
 
 def _json_options(options: Mapping[str, int]) -> dict[str, int]:
-    return {_camel_case(name): value for name, value in options.items()}
-
-
-def _camel_case(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(other.title() for other in others)
+    return {camel_case(name): value for name, value in options.items()}
 
 
 def _set_options(shape: StepShape | FlowShape, names: tuple[str, ...]) -> dict[str, int]:

@@ -26,7 +26,7 @@ def _add_step(flow_slug: str, step: StepShape) -> str:
 
 def _step_arguments(step: StepShape) -> Iterator[str]:
     if step.dependencies:
-        yield f"deps_slugs => ARRAY[{', '.join(map(_literal, step.dependencies))}]"
+        yield f"ARRAY[{', '.join(map(_literal, step.dependencies))}]"
     yield from _named(step.options)
     if step.step_type != "single":
         yield f"step_type => {_literal(step.step_type)}"
