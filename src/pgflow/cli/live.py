@@ -57,7 +57,7 @@ def watch(client: sync.PgFlow, run: sync.Run, console: Console, *, timeout: floa
 def watch_as_json(client: sync.PgFlow, run: sync.Run) -> None:
     """Print the run and its steps as one line of JSON, and again for each change, until it ends."""
     told: Seen | None = None
-    for seen, _ in _look(client, run, None):
+    for seen in _look_aloud(client, run, None):
         if told is None or (seen.run, seen.steps) != (told.run, told.steps):
             print_json(run_as_json(seen.run, seen.steps))
             told = seen
@@ -107,6 +107,16 @@ def _look(client: sync.PgFlow, run: sync.Run, timeout: float | None) -> Iterator
                 seen = poll.wait(_FRAME if deadline is None else min(_FRAME, max(deadline - time.monotonic(), 0)))
 
 
+def _look_aloud(client: sync.PgFlow, run: sync.Run, timeout: float | None) -> Iterator[Seen]:
+    """Yield the run again and again until it has ended; say once per outage that the database doesn't answer."""
+    said = False
+    for seen, trouble in _look(client, run, timeout):
+        yield seen
+        if trouble and not said:
+            print_line(errors, trouble)
+        said = trouble is not None
+
+
 def _see(run: sync.Run) -> Seen:
     run.refresh()
     return Seen(run.row, run.steps, run.read_progress())
@@ -114,15 +124,11 @@ def _see(run: sync.Run) -> Seen:
 
 def _changes(client: sync.PgFlow, run: sync.Run, timeout: float | None) -> Iterator[str]:
     told: set[str] = set()
-    lost: str | None = None
-    for seen, trouble in _look(client, run, timeout):
+    for seen in _look_aloud(client, run, timeout):
         for line in change_lines(seen.steps, seen.progress):
             if line not in told:
                 told.add(line)
                 yield line
-        if trouble and not lost:
-            print_line(errors, trouble)
-        lost = trouble
 
 
 def change_lines(steps: tuple[StepState, ...], progress: dict[str, StepProgress]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +22,8 @@ _PATIENCE = 3.0
 class Poll(Generic[T]):
     """Asks on a thread of its own, so that a screen can say that the database doesn't answer, and go on when it does.
 
-    `pause` waits between two questions. An error other than a lost connection is raised by :meth:`wait`.
+    `pause` waits between two questions. An error other than a lost connection is raised by :meth:`wait`. Meanwhile no
+    warning is logged into the screen, which tells of outages itself.
     """
 
     def __init__(self, first: T, ask: Callable[[], T], pause: Callable[[], object] = lambda: time.sleep(PAUSE)) -> None:
@@ -33,9 +35,12 @@ class Poll(Generic[T]):
         self._error: Exception | None = None
         self._news = threading.Event()
         self._ended = False
+        self._disabled = logging.NOTSET
         self._thread = threading.Thread(target=self._work, name="pgflow-screen", daemon=True)
 
     def __enter__(self) -> Self:
+        self._disabled = logging.root.manager.disable
+        logging.disable(logging.WARNING)
         self._thread.start()
         return self
 
@@ -43,6 +48,7 @@ class Poll(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._ended = True
+        logging.disable(self._disabled)
 
     def wait(self, seconds: float) -> T:
         """Return the last answer, after waiting so long for another one. Raises what asking has raised."""
