@@ -11,6 +11,10 @@ from pgflow.backoff import LONGEST_DELAY
 from pgflow.errors import InvalidInput, RunNotFound
 from pgflow.flow import Flow
 
+LONGEST_KEY = 255
+LONGEST_TAG = 100
+MOST_TAGS = 20
+
 
 def flow_slug(flow: Flow | str) -> str:
     """Return the slug of a flow. Raises InvalidInput for what is neither a flow nor a text that PostgreSQL can hold."""
@@ -55,6 +59,40 @@ def text(value: object, what: str) -> str:
     if "\0" in value:
         raise InvalidInput(f"{what} can't contain NUL characters")
     return value
+
+
+def key(value: object) -> str:
+    """Return the key of a start. Raises InvalidInput for what is no text, empty, or too long."""
+    checked = text(value, "a key")
+    if not 1 <= len(checked) <= LONGEST_KEY:
+        raise InvalidInput(f"a key has 1 to {LONGEST_KEY} characters, not {len(checked)}")
+    return checked
+
+
+def keys(values: Iterable[object] | None, count: int) -> list[str | None] | None:
+    """Return a key, or None, for each of so many inputs; None if there is no key at all. Raises InvalidInput."""
+    if values is None:
+        return None
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InvalidInput(f"keys is a list with a key for each input, not {values!r}")
+    checked = [None if value is None else key(value) for value in values]
+    if len(checked) != count:
+        raise InvalidInput(f"{len(checked)} keys for {count} inputs; give one for each, None where there is none")
+    return checked if any(each is not None for each in checked) else None
+
+
+def tags(values: object) -> list[str]:
+    """Return the distinct tags among one or more. Raises InvalidInput for others, or too many."""
+    if isinstance(values, bytes) or not isinstance(values, Iterable):
+        raise InvalidInput(f"tags is a list of texts, not {values!r}")
+    checked = [text(value, "a tag") for value in ([values] if isinstance(values, str) else values)]
+    for each in checked:
+        if not 1 <= len(each) <= LONGEST_TAG:
+            raise InvalidInput(f"a tag has 1 to {LONGEST_TAG} characters, not {len(each)}")
+    distinct = list(dict.fromkeys(checked))
+    if len(distinct) > MOST_TAGS:
+        raise InvalidInput(f"a run has at most {MOST_TAGS} tags, not {len(distinct)}")
+    return distinct
 
 
 def delay_seconds(delay: float | timedelta | None) -> int:

@@ -75,11 +75,11 @@ class FlowNotFound(PgFlowError):
 
 
 class RunNotFound(PgFlowError):
-    """The database has no run of this id; also raised for a text that is no run id."""
+    """The database has no run of this id or key, which is in `run_id`; also raised for a text that is no run id."""
 
-    def __init__(self, run_id: object) -> None:
+    def __init__(self, run_id: object, message: str | None = None) -> None:
         self.run_id = run_id
-        super().__init__(f"no run {run_id}")
+        super().__init__(message or f"no run {run_id}")
 
 
 class StepNotFound(PgFlowError):
@@ -267,7 +267,7 @@ def meaning(said: Diagnosis) -> PgFlowError | None:
             return InvalidInput(f"{message}; pass a JSON array")
         case sqlstate.RaiseException.sqlstate if "would share its queue with flow" in message:
             return DefinitionError(f"{message}; choose a slug that differs in more than case", ["invalid_slug"])
-        case sqlstate.UniqueViolation.sqlstate if said.constraint_name == "runs_pkey":
+        case sqlstate.UniqueViolation.sqlstate if said.constraint_name in ("runs_pkey", "run_keys_run_id_key"):
             return InvalidInput(f"run id {_value_in(said.detail)} is already in use; pass another one")
         case sqlstate.InsufficientPrivilege.sqlstate:
             return NotGranted(

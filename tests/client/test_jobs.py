@@ -218,6 +218,21 @@ async def test_a_job_is_enqueued_in_the_callers_transaction(
     assert len(visible_in(shared_connection)) == 1
 
 
+@pytest.mark.feature("A1.11")
+async def test_a_job_is_enqueued_once_with_its_key(method: Any, office: Office, shared_connection: Any) -> None:
+    runs = [
+        await method("enqueue")(1, key="k", tags=["x"]),
+        await method("enqueue_in")(60, 2, key="k"),
+        await method("enqueue_at")(NOW, 3, key="k"),
+        *await method("enqueue_many")([4, 5], keys=["k", "l"], tags=["y"]),
+    ]
+    assert len({run.run_id for run in runs}) == 2
+    assert [run.existed for run in runs] == [False, True, True, True, False]
+    assert len(visible_in(shared_connection)) == 2
+    assert [await run.read_tags() for run in runs[-2:]] == [("x",), ("y",)]
+    assert (await office.application.get_run_by_key(office.job, "l")).run_id == runs[-1].run_id
+
+
 async def test_a_job_is_named_by_its_slug(office: Office) -> None:
     assert (await office.application.enqueue("send_email", 1)).flow_slug == "send_email"
 

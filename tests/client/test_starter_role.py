@@ -44,6 +44,16 @@ async def test_it_starts_runs_and_waits_for_them(owner_url: str, starter_url: st
         assert (await app.get_run(run.run_id)).input == {"name": "Ada"}
 
 
+async def test_it_finds_its_runs_again_by_their_keys_and_lists_none(starter_url: str) -> None:
+    async with PgFlow(starter_url) as app:
+        run = await app.start_flow(greeting, {"name": "Ada"}, key="order 7", tags=["x"])
+        assert (await app.start_flow(greeting, {"name": "Ada"}, key="order 7")).run_id == run.run_id
+        assert (await app.get_run_by_key(greeting, "order 7")).run_id == run.run_id
+        assert await run.read_tags() == ("x",)
+        with pytest.raises(NotGranted):
+            await app.list_runs(tags=["x"])
+
+
 async def test_its_health_check_says_nothing_of_queues(starter_url: str) -> None:
     async with PgFlow(starter_url, flows=[greeting]) as app:
         health = await app.health_check()

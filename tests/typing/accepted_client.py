@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, TypedDict, assert_type
 
 from pydantic import BaseModel
@@ -42,12 +43,16 @@ async def start(app: PgFlow) -> None:
     assert_type(await (await app.start_flow(plain, {"any": ["thing"]})).result(), Any)
     assert_type(await (await app.start_flow("typed", {"number": 1})).result(), Any)
     await app.start_flow(listed, [1, 2])
+    keyed = await app.start_flow(typed, Order(number=1), key="order 1", tags=["x"], at=datetime.now(UTC))
+    assert_type(keyed, Run[Report])
+    assert_type(await app.start_flows(typed, [Order(number=1)], keys=["order 1"], tags="x"), list[Run[Report]])
+    assert_type((await app.get_run_by_key(typed, "order 1")).existed, bool)
     await app.start_flow(annotated, "text")
     assert_type(await app.get_run("id"), Run[Any])
 
 
 async def look(app: PgFlow) -> None:
-    page = await app.list_runs(flow=[typed, "plain"], status="failed", input_contains={"number": 1})
+    page = await app.list_runs(flow=[typed, "plain"], status="failed", input_contains={"number": 1}, tags=["x"])
     assert_type(page[0], Run[Any])
     assert_type(page.next_cursor, str | None)
     async for run in app.all_runs(flow=typed):

@@ -38,7 +38,7 @@ async def jobs_are_enqueued() -> None:
     assert_type(await send_email.enqueue_in(timedelta(hours=1), {}, conn=object()), Run[Any])
     assert_type(await shrink.enqueue_at(datetime.now(UTC), "x"), Run[Any])
     assert_type(await shrink.enqueue_many(["x", "y"]), list[Run[Any]])
-    assert_type(await app.enqueue(count, 1), Run[Any])
+    assert_type(await app.enqueue(count, 1, key="k", tags=("x", "y")), Run[Any])
     assert_type(await app.start_flow(send_email, {}), Run[Any])
     assert_type(count.enqueue(1), sync.Run[Any])
     assert_type(blocking.enqueue_many("shrink", ["x"]), list[sync.Run[Any]])

@@ -36,12 +36,15 @@ class Run(Generic[OutputT]):
         steps: tuple[StepState, ...] = (),
         *,
         flow: Flow[Any, OutputT] | None = None,
+        existed: bool = False,
     ) -> None:
         self._database = database
         self._flow = flow
         self.row = row
         self.steps = steps
         """States of the steps, in the order of definition; empty when they weren't read."""
+        self.existed = existed
+        """Whether a start has found this run by its key, instead of starting another."""
 
     def __repr__(self) -> str:
         return f"<Run {self.run_id} of {self.flow_slug}: {self.status}>"
@@ -106,6 +109,10 @@ class Run(Generic[OutputT]):
     async def read_progress(self) -> dict[str, StepProgress]:
         """Count the tasks of each step by status, now; a step without tasks has no key."""
         return await self._database.run(calls.get_step_progress(self.run_id))
+
+    async def read_tags(self) -> tuple[str, ...]:
+        """Return the tags that the run was started with, in their order."""
+        return await self._database.run(calls.get_run_tags(self.run_id))
 
     async def wait(self, timeout: float | None = None) -> Self:
         """Wait until the run has completed or failed, at most `timeout` seconds (default: for ever), and return it.
@@ -181,8 +188,10 @@ def _check_timeout(timeout: float | None) -> None:
         raise ValueError("timeout must be a number of seconds, or None for no limit")
 
 
-def started_run(database: Database, flow: Flow[Any, Any] | str, row: RunRow, conn: object | None) -> Run[Any]:
-    """Return the handle of a run that was just started, on `conn` where it isn't None, and tell of it."""
-    if conn is None:  # else nobody knows whether it will be committed
+def started_run(
+    database: Database, flow: Flow[Any, Any] | str, row: RunRow, conn: object | None, *, existed: bool
+) -> Run[Any]:
+    """Return the handle of a run that was started, on `conn` where it isn't None, and tell of it unless it existed."""
+    if conn is None and not existed:  # on conn nobody knows whether it will be committed
         telemetry.tell_of_start(row)
-    return Run(database, row, flow=flow if isinstance(flow, Flow) else None)
+    return Run(database, row, flow=flow if isinstance(flow, Flow) else None, existed=existed)

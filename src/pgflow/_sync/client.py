@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, overload
 from uuid import UUID
@@ -11,10 +11,12 @@ from uuid import UUID
 from pgflow import arguments, calls
 from pgflow._sync.connection import Database
 from pgflow._sync.definitions import Definitions
-from pgflow._sync.handle import Run, started_run
+from pgflow._sync.handle import Run
 from pgflow._sync.jobs import Enqueuing
 from pgflow._sync.listings import Listings
+from pgflow._sync.starting import StartOptions, start_runs
 from pgflow._sync.upkeep import Upkeep
+from pgflow.errors import RunNotFound
 from pgflow.flow import Flow, InputT, OutputT
 from pgflow.serialize import encode
 from pgflow.types import Json
@@ -62,6 +64,9 @@ class Client(Definitions, Enqueuing, Listings, Upkeep):
         *,
         run_id: UUID | str | None = None,
         delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        key: str | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> Run[OutputT]: ...
 
@@ -73,6 +78,9 @@ class Client(Definitions, Enqueuing, Listings, Upkeep):
         *,
         run_id: UUID | str | None = None,
         delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        key: str | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> Run[Any]: ...
 
@@ -83,23 +91,28 @@ class Client(Definitions, Enqueuing, Listings, Upkeep):
         *,
         run_id: UUID | str | None = None,
         delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        key: str | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> Run[Any]:
         """Start a run of a flow, given as Flow or slug, and return it as it is then: it may have ended already.
 
-        `run_id` must be new; a random one is taken by default. With a `delay` (seconds or timedelta) the run exists
-        at once and its first tasks wait for so long. Raises FlowNotFound for a flow that isn't registered
-        and InvalidInput for an input that isn't JSON or of the flow's input type, isn't the array that a root map
-        needs, or a run id in use.
+        `key`, 1 to 255 characters, makes it safe to repeat: where a run of the flow has this key already, it comes
+        back, with `run.existed`, whatever its input and tags. Two who start with one key at once get one run.
+        `tags`, up to 20 of up to 100 characters, are for :meth:`list_runs`. `run_id` must be new; a random one is
+        taken by default. With a `delay` (seconds or timedelta), or `at` a time that has a time zone, the run exists at
+        once and its first tasks wait.
+
+        Raises FlowNotFound for a flow that isn't registered and InvalidInput for an input that isn't JSON or of the
+        flow's input type, isn't the array that a root map needs, or for options that can't be, such as a run id in use.
 
         `conn` is an open connection of your own, of psycopg, psycopg2, asyncpg, SQLAlchemy or Django: the run exists if
         and only if its transaction commits. Raises UnusableConnection for one that is closed or has failed before.
         """
-        slug, encoded = arguments.flow_slug(flow), _encoded(flow, input)
-        new_id, seconds = arguments.new_run_id(run_id), arguments.delay_seconds(delay)
-        new_ids = None if new_id is None else [new_id]
-        [row] = self.database.run(calls.start_flows(slug, [encoded], new_ids, seconds), conn)
-        return started_run(self.database, flow, row, conn)
+        options = StartOptions(run_id, delay, at, None if key is None else [key], tags, conn)
+        [run] = start_runs(self.database, flow, arguments.flow_slug(flow), [_encoded(flow, input)], options)
+        return run
 
     @overload
     def start_flows(
@@ -108,6 +121,9 @@ class Client(Definitions, Enqueuing, Listings, Upkeep):
         inputs: Iterable[InputT],
         *,
         delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        keys: Iterable[str | None] | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> list[Run[OutputT]]: ...
 
@@ -118,6 +134,9 @@ class Client(Definitions, Enqueuing, Listings, Upkeep):
         inputs: Iterable[Json],
         *,
         delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        keys: Iterable[str | None] | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> list[Run[Any]]: ...
 
@@ -127,18 +146,18 @@ class Client(Definitions, Enqueuing, Listings, Upkeep):
         inputs: Iterable[Any],
         *,
         delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        keys: Iterable[str | None] | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> list[Run[Any]]:
         """Start one run per input in one round trip, all or none, and return them in the order of the inputs.
 
-        `delay`, `conn` and what is raised are those of :meth:`start_flow`.
+        `keys` has a key, or None, for each input. The rest, and what is raised, is as in :meth:`start_flow`.
         """
-        slug, seconds = arguments.flow_slug(flow), arguments.delay_seconds(delay)
+        options = StartOptions(None, delay, at, keys, tags, conn)
         encoded = [_encoded(flow, value) for value in inputs]
-        if not encoded:
-            return []
-        rows = self.database.run(calls.start_flows(slug, encoded, None, seconds), conn)
-        return [started_run(self.database, flow, row, conn) for row in rows]
+        return start_runs(self.database, flow, arguments.flow_slug(flow), encoded, options)
 
     @overload
     def start_flow_sync(
@@ -170,6 +189,14 @@ class Client(Definitions, Enqueuing, Listings, Upkeep):
     def get_run(self, run_id: UUID | str) -> Run[Any]:
         """Return a run. Raises RunNotFound, also for a text that is no run id."""
         return Run(self.database, self.database.run(calls.get_run(arguments.run_id(run_id))))
+
+    def get_run_by_key(self, flow: Flow[Any, Any] | str, key: str) -> Run[Any]:
+        """Return the run of a flow that was started with this key. Raises RunNotFound."""
+        slug, checked = arguments.flow_slug(flow), arguments.key(key)
+        row = self.database.run(calls.get_run_by_key(slug, checked))
+        if row is None:
+            raise RunNotFound(checked, f"flow {slug!r} has no run with key {checked!r}")
+        return Run(self.database, row, flow=flow if isinstance(flow, Flow) else None)
 
     def get_run_with_states(self, run_id: UUID | str) -> Run[Any]:
         """Return a run with the states of its steps in `run.steps`. Raises RunNotFound as :meth:`get_run` does."""

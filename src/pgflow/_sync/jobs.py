@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, Unpack, overload
 from uuid import UUID
 
-from pgflow import arguments, calls
+from pgflow import arguments
 from pgflow._sync.connection import Database
-from pgflow._sync.handle import Run, started_run
+from pgflow._sync.handle import Run
+from pgflow._sync.starting import StartOptions, start_runs
 from pgflow.errors import DefinitionError, InvalidInput
 from pgflow.flow import Flow
 from pgflow.jobs import JobDefinition, JobOptions, P, R
@@ -30,16 +31,18 @@ class Enqueuing:
         delay: float | timedelta | None = None,
         at: datetime | None = None,
         run_id: UUID | str | None = None,
+        key: str | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> Run[Any]:
         """Start a run of a job: at once, after a `delay` (seconds or timedelta), or `at` a time, which has a time zone.
 
         The run exists at once in any case. A time that has passed means now; what counts is the database's clock, and
-        seconds are rounded up. `run_id`, `conn` and what is raised are those of :meth:`start_flow`; InvalidInput as
-        well for a delay and a time together, and a time without a time zone.
+        seconds are rounded up. `run_id`, `key`, `tags`, `conn` and what is raised are those of :meth:`start_flow`;
+        InvalidInput as well for a delay and a time together, and a time without a time zone.
         """
-        new_id = arguments.new_run_id(run_id)
-        [run] = self._enqueue(job, [input], delay, at, None if new_id is None else [new_id], conn)
+        options = StartOptions(run_id, delay, at, None if key is None else [key], tags, conn)
+        [run] = self._enqueue(job, [input], options)
         return run
 
     def enqueue_in(
@@ -49,10 +52,13 @@ class Enqueuing:
         input: Json,  # noqa: A002 - the public name
         *,
         run_id: UUID | str | None = None,
+        key: str | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> Run[Any]:
         """Start a run of a job after a delay, as :meth:`enqueue` does."""
-        return self.enqueue(job, input, delay=_given(delay, "delay"), run_id=run_id, conn=conn)
+        after = _given(delay, "delay")
+        return self.enqueue(job, input, delay=after, run_id=run_id, key=key, tags=tags, conn=conn)
 
     def enqueue_at(
         self,
@@ -61,10 +67,12 @@ class Enqueuing:
         input: Json,  # noqa: A002 - the public name
         *,
         run_id: UUID | str | None = None,
+        key: str | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> Run[Any]:
         """Start a run of a job at a time, as :meth:`enqueue` does."""
-        return self.enqueue(job, input, at=_given(at, "at"), run_id=run_id, conn=conn)
+        return self.enqueue(job, input, at=_given(at, "at"), run_id=run_id, key=key, tags=tags, conn=conn)
 
     def enqueue_many(
         self,
@@ -73,31 +81,21 @@ class Enqueuing:
         *,
         delay: float | timedelta | None = None,
         at: datetime | None = None,
+        keys: Iterable[str | None] | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> list[Run[Any]]:
         """Start one run per input in one round trip, all or none, and return them in the order of the inputs.
 
-        The rest is as in :meth:`enqueue`.
+        `keys` has a key, or None, for each input. The rest is as in :meth:`enqueue`.
         """
-        return self._enqueue(job, inputs, delay, at, None, conn)
+        return self._enqueue(job, inputs, StartOptions(None, delay, at, keys, tags, conn))
 
     def _enqueue(
-        self,
-        job: JobDefinition[..., Any] | str,
-        inputs: Iterable[Json],
-        delay: float | timedelta | None,
-        at: datetime | None,
-        run_ids: list[UUID] | None,
-        conn: object | None,
+        self, job: JobDefinition[..., Any] | str, inputs: Iterable[Json], options: StartOptions
     ) -> list[Run[Any]]:
-        slug, seconds, instant = _job_slug(job), arguments.delay_seconds(delay), arguments.instant(at, "at")
-        if delay is not None and at is not None:
-            raise InvalidInput("delay and at exclude each other: give one of them")
-        encoded = [encode(value, what="input") for value in inputs]
-        if not encoded:
-            return []
-        rows = self.database.run(calls.start_flows(slug, encoded, run_ids, seconds, instant), conn)
-        return [started_run(self.database, job, row, conn) for row in rows]
+        slug = _job_slug(job)
+        return start_runs(self.database, job, slug, [encode(value, what="input") for value in inputs], options)
 
 
 class Job(JobDefinition[P, R], Generic[P, R]):
@@ -116,13 +114,16 @@ class Job(JobDefinition[P, R], Generic[P, R]):
         delay: float | timedelta | None = None,
         at: datetime | None = None,
         run_id: UUID | str | None = None,
+        key: str | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> Run[Any]:
         """Start a run of the job: at once, after a `delay`, or `at` a time; see :meth:`PgFlow.enqueue`.
 
         Raises DefinitionError for a job that no application has.
         """
-        return self._bound().enqueue(self, input, delay=delay, at=at, run_id=run_id, conn=conn)
+        client = self._bound()
+        return client.enqueue(self, input, delay=delay, at=at, run_id=run_id, key=key, tags=tags, conn=conn)
 
     def enqueue_in(
         self,
@@ -130,10 +131,12 @@ class Job(JobDefinition[P, R], Generic[P, R]):
         input: Json,  # noqa: A002 - the public name
         *,
         run_id: UUID | str | None = None,
+        key: str | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> Run[Any]:
         """Start a run of the job after a delay, as :meth:`enqueue` does."""
-        return self._bound().enqueue_in(self, delay, input, run_id=run_id, conn=conn)
+        return self._bound().enqueue_in(self, delay, input, run_id=run_id, key=key, tags=tags, conn=conn)
 
     def enqueue_at(
         self,
@@ -141,10 +144,12 @@ class Job(JobDefinition[P, R], Generic[P, R]):
         input: Json,  # noqa: A002 - the public name
         *,
         run_id: UUID | str | None = None,
+        key: str | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> Run[Any]:
         """Start a run of the job at a time, as :meth:`enqueue` does."""
-        return self._bound().enqueue_at(self, at, input, run_id=run_id, conn=conn)
+        return self._bound().enqueue_at(self, at, input, run_id=run_id, key=key, tags=tags, conn=conn)
 
     def enqueue_many(
         self,
@@ -152,10 +157,12 @@ class Job(JobDefinition[P, R], Generic[P, R]):
         *,
         delay: float | timedelta | None = None,
         at: datetime | None = None,
+        keys: Iterable[str | None] | None = None,
+        tags: str | Iterable[str] = (),
         conn: object | None = None,
     ) -> list[Run[Any]]:
         """Start one run per input in one round trip, all or none; the rest is as in :meth:`enqueue`."""
-        return self._bound().enqueue_many(self, inputs, delay=delay, at=at, conn=conn)
+        return self._bound().enqueue_many(self, inputs, delay=delay, at=at, keys=keys, tags=tags, conn=conn)
 
     def _bound(self) -> Enqueuing:
         if self._client is None:

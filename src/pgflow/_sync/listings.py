@@ -41,16 +41,17 @@ class Listings:
         since: datetime | None = None,
         until: datetime | None = None,
         input_contains: Json = None,
+        tags: str | Iterable[str] = (),
         limit: int = 50,
         after: str | None = None,
     ) -> RunPage:
         """Return a page of runs, newest first.
 
         `flow` and `status` are one or more; `since` is the earliest start, `until` the first one too late;
-        `input_contains` is JSON that the input must contain, such as `{"customer": 7}`; `after` is the `next_cursor` of
-        another page. Raises InvalidInput.
+        `input_contains` is JSON that the input must contain, such as `{"customer": 7}`; a run must have all of `tags`;
+        `after` is the `next_cursor` of another page. Raises InvalidInput.
         """
-        filters = _filters(flow, status, since, until, input_contains)
+        filters = _filters(flow, status, since, until, input_contains, tags)
         size = arguments.size_of_page(limit)
         rows = self.database.run(calls.list_runs(filters, size + 1, arguments.cursor(after)))
         shown = rows[:size]
@@ -66,9 +67,10 @@ class Listings:
         since: datetime | None = None,
         until: datetime | None = None,
         input_contains: Json = None,
+        tags: str | Iterable[str] = (),
     ) -> Iterator[Run[Any]]:
         """Yield all runs, newest first, page by page. Filters and errors are those of :meth:`list_runs`."""
-        filters = _filters(flow, status, since, until, input_contains)
+        filters = _filters(flow, status, since, until, input_contains, tags)
         place: tuple[datetime, UUID] | None = None
         while rows := self.database.run(calls.list_runs(filters, _PAGE, place)):
             for row in rows:
@@ -83,9 +85,10 @@ class Listings:
         since: datetime | None = None,
         until: datetime | None = None,
         input_contains: Json = None,
+        tags: str | Iterable[str] = (),
     ) -> int:
         """Return how many runs there are. Filters and errors are those of :meth:`list_runs`."""
-        return self.database.run(calls.count_runs(_filters(flow, status, since, until, input_contains)))
+        return self.database.run(calls.count_runs(_filters(flow, status, since, until, input_contains, tags)))
 
     def list_tasks(self, run_id: UUID | str, step_slug: str | None = None) -> list[StepTask]:
         """Return the tasks of a run, or of one of its steps, in their order.
@@ -142,6 +145,7 @@ def _filters(
     since: datetime | None,
     until: datetime | None,
     input_contains: Json,
+    tags: str | Iterable[str],
 ) -> RunFilters:
     return RunFilters(
         arguments.flow_slugs(flow),
@@ -149,6 +153,7 @@ def _filters(
         arguments.instant(since, "since"),
         arguments.instant(until, "until"),
         None if input_contains is None else encode(input_contains, what="input_contains"),
+        arguments.tags(tags),
     )
 
 
