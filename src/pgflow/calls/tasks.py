@@ -21,16 +21,13 @@ _TASK_COLUMNS = (
 # The first row has what concerns the whole exchange.
 _EXCHANGE = f"""\
 select
-  case when task.number is null or task.number = 1 then exchanged.recorded end,
-  case when task.number is null or task.number = 1 then to_jsonb(exchanged.ended_runs)::text end,
-  case when task.number is null or task.number = 1 then exchanged.skipped_steps::text end,
-  case when task.number is null or task.number = 1 then exchanged.read_until end,
+  case when task.ordinality is null or task.ordinality = 1 then exchanged.recorded end,
+  case when task.ordinality is null or task.ordinality = 1 then to_jsonb(exchanged.ended_runs)::text end,
+  case when task.ordinality is null or task.ordinality = 1 then exchanged.skipped_steps::text end,
+  case when task.ordinality is null or task.ordinality = 1 then exchanged.read_until end,
   exchanged.pause, {_TASK_COLUMNS}
 from pgflow.exchange_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s, %s, %s) as exchanged
-left join lateral unnest(exchanged.tasks) with ordinality as task (
-  flow_slug, run_id, step_slug, task_index, input, flow_input,
-  message_id, attempt, max_attempts, timeout, base_delay, number
-) on true"""
+left join lateral unnest(exchanged.tasks) with ordinality as task on true"""
 
 
 @dataclass(slots=True)
