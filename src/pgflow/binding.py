@@ -67,6 +67,12 @@ class Binding:
         """Whether a parameter receives the context."""
         return any(parameter.role is Role.CONTEXT for parameter in self.parameters)
 
+    @property
+    def input_type(self) -> TypeAdapter[Any] | None:
+        """What checks the run's input, or a map's element; None where nothing is annotated."""
+        taken = (parameter.name for parameter in self.parameters if parameter.role in (Role.FLOW_INPUT, Role.ELEMENT))
+        return next((self._parameter_types[name] for name in taken if name in self._parameter_types), None)
+
     def arguments(self, task_input: Json, flow_input: Json, context: object) -> dict[str, Any]:
         """Return the keyword arguments of one call, validated.
 

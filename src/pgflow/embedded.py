@@ -32,6 +32,8 @@ MARKERS = (".pgflow", "pyproject.toml", ".git")
 START_SECONDS = 300
 STOP_SECONDS = 30
 
+_HANGING_UP_SECONDS = 0.5
+_OTHERS = "select from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
 _PORT = 5432
 _LOG = "server.log"
 _LOG_BYTES = 10_000_000
@@ -49,13 +51,22 @@ class EmbeddedServer:
     started: bool
 
 
+def project_directory() -> Path:
+    """Return the nearest folder, from the working directory upwards, that has `.pgflow`, `pyproject.toml` or `.git`.
+
+    The working directory itself where there is none.
+    """
+    here = Path.cwd()
+    folders = (here, *here.parents)
+    return next((folder for folder in folders if any((folder / marker).exists() for marker in MARKERS)), here)
+
+
 def data_directory(directory: Path | None = None) -> Path:
     """Return where the data of a project are: `.pgflow/postgres` in `directory`, whether they exist or not.
 
-    Without `directory` the project is the nearest folder, from the working directory upwards, that has `.pgflow`,
-    `pyproject.toml` or `.git`; else the working directory.
+    Without `directory` it is that of :func:`project_directory`.
     """
-    return ((directory or _project()) / ".pgflow" / "postgres").resolve()
+    return ((directory or project_directory()) / ".pgflow" / "postgres").resolve()
 
 
 def start(directory: Path | None = None) -> EmbeddedServer:
@@ -101,10 +112,41 @@ def stop(directory: Path | None = None) -> bool:
             return True
 
 
-def _project() -> Path:
-    here = Path.cwd()
-    folders = (here, *here.parents)
-    return next((folder for folder in folders if any((folder / marker).exists() for marker in MARKERS)), here)
+def stop_unless_used(directory: Path | None = None) -> bool:
+    """Stop the server of a project unless somebody is connected to it. Return whether it was stopped."""
+    data = data_directory(directory)
+    with _plain_errors(data):
+        if _url(data, DATABASE) is None:
+            return False
+        programs = programs_for(data)
+        with _locked(data):
+            if not _is_alive(data) or _is_used(data):
+                return False
+            _stop(data, programs)
+            return True
+
+
+@contextmanager
+def only_one(name: str, message: str, directory: Path | None = None) -> Iterator[None]:
+    """Keep other processes from doing the same in this project. Raises PgFlowError with `message`, and the process.
+
+    `name` is that of a file beside the data, which holds a lock and the id of the process.
+    """
+    folder = data_directory(directory).parent
+    with _plain_errors(folder):
+        _ensure_folder(folder)
+        file = (folder / f"{name}.lock").open("a+", encoding="utf-8")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise PgFlowError(message.format(process=file.read().strip() or "unknown")) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+        file.truncate(0)
 
 
 @contextmanager
@@ -124,13 +166,18 @@ def _plain_errors(data: Path) -> Iterator[None]:
 def _locked(data: Path) -> Iterator[None]:
     """Keep other processes from starting or stopping the server of this project."""
     folder = data.parent
+    _ensure_folder(folder)
+    with (folder / "postgres.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _ensure_folder(folder: Path) -> None:
+    """Make the folder of the data and the locks, which hides itself from git."""
     folder.mkdir(parents=True, exist_ok=True)
     ignored = folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n", encoding="utf-8")
-    with (folder / "postgres.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 # -- what runs
@@ -155,6 +202,17 @@ def _url(data: Path, database: str) -> str | None:
         return None
     # The port is part of the socket's name, and the environment variable PGPORT would change an unwritten one.
     return f"postgresql://postgres@/{database}?host={quote(lines[4], safe='')}&port={_PORT}"
+
+
+def _is_used(data: Path) -> bool:
+    """Return whether somebody is connected; who has just hung up gets a moment to be gone."""
+    deadline = time.monotonic() + _HANGING_UP_SECONDS
+    with psycopg.connect(_url(data, "postgres") or "", autocommit=True) as connection:
+        while connection.execute(_OTHERS).fetchone() is not None:
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(0.02)
+    return False
 
 
 def _is_alive(data: Path) -> bool:

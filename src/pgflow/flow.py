@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
+from pydantic import TypeAdapter
 from typing_extensions import TypeVar as TypeVarWithDefault
 
 from pgflow import graph, serialize, validation
@@ -87,6 +88,11 @@ class Flow(Generic[InputT, OutputT]):
     def options(self) -> dict[str, int]:
         """The flow's `max_attempts`, `base_delay` and `timeout`."""
         return self._empty_shape.options
+
+    @property
+    def input_type(self) -> TypeAdapter[InputT] | None:
+        """What checks the input, if the flow was given a type for it."""
+        return self._input_type
 
     @property
     def steps(self) -> Mapping[str, Step]:

@@ -114,11 +114,11 @@ def test_a_reference_that_leads_nowhere_is_explained(pgflow, url, greeting_modul
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("def broken(:\n", "importing 'bad_module' failed: SyntaxError: invalid syntax (bad_module.py, line 1)"),
-        ("raise RuntimeError('at\\nimport')", "importing 'bad_module' failed: RuntimeError: at import"),
-        ("import not_installed_here", "importing 'bad_module' failed: No module named 'not_installed_here'"),
-        ("import sys\nsys.exit(0)", "importing 'bad_module' failed: SystemExit: 0"),
-        ("from pgflow import Flow\nFlow('no good')", "no good"),
+        ("def broken(:\n", "bad_module.py:1: SyntaxError: invalid syntax"),
+        ("raise RuntimeError('at\\nimport')", "bad_module.py:1: RuntimeError: at import"),
+        ("import not_installed_here", "bad_module.py:1: No module named 'not_installed_here'; install it"),
+        ("import sys\nsys.exit(0)", "bad_module.py:2: SystemExit: 0"),
+        ("from pgflow import Flow\nFlow('no good')", "bad_module.py:2: flow"),
         (
             "from pgflow import Flow\nf = Flow('f')\n@f.step\ndef s(a: int, nobody: int) -> int: ...\n",
             "nobody",

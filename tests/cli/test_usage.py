@@ -15,7 +15,20 @@ COMMANDS = sorted(GROUP.commands)
 WITHIN_GROUPS = [
     f"{name} {inner}" for name in COMMANDS for inner in sorted(getattr(GROUP.commands[name], "commands", {}))
 ]
-OF_THE_INTERFACE = {"check", "compile", "demo", "flows", "graph", "migrate", "prune", "recover", "run", "runs"}
+OF_THE_INTERFACE = {
+    "check",
+    "compile",
+    "demo",
+    "dev",
+    "init",
+    "flows",
+    "graph",
+    "migrate",
+    "prune",
+    "recover",
+    "run",
+    "runs",
+}
 OF_THE_INTERFACE |= {"server", "start", "worker", "workers"}
 
 

@@ -33,6 +33,7 @@ DOCUMENTS = [
     "docs/workers.md",
 ]
 LONGEST_FILE = 400
+NEWCOMER = ("init", "dev", "start")
 
 _CODE = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"\.?[\w-]+(/[\w.-]+)*(/|\.(py|sql|md|lock|toml|txt))|\.ci/run")
@@ -40,7 +41,7 @@ _FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 # Files that users make, and those that a command makes.
-OF_USERS = {"flows.py", "app.py", "pgflow-report.md", ".pgflow/"}
+OF_USERS = {"flows/process_order.py", "flows.py", "app.py", ".env", "pgflow-report.md", ".pgflow/"}
 
 
 def read(name: str) -> str:
@@ -135,30 +136,37 @@ def environment(newest_database_url: str) -> dict[str, str]:
 
 
 def test_the_example_of_the_readme_runs_from_end_to_end(tmp_path: Path, environment: dict[str, str]) -> None:
-    flows, from_python = blocks("README.md", "python")
+    flow, from_python = blocks("README.md", "python")
     commands = [line[2:] for block in blocks("README.md", "console") for line in block.splitlines()]
-    work = next(line for line in commands if line.startswith("pgflow worker"))
-    start = next(line for line in commands if line.startswith("pgflow start"))
-    (tmp_path / "flows.py").write_text(flows, encoding="utf-8")
+    init, dev, start = (next(line for line in commands if line.startswith(f"pgflow {word}")) for word in NEWCOMER)
+    project = tmp_path / init.split()[-1]
+    subprocess.run(init.split(), cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert shape_of(project, (project / "flows/process_order.py").read_text()) == shape_of(project, flow)
 
-    worker = subprocess.Popen(work.split(), cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(dev.split(), cwd=project, env=environment, stderr=subprocess.PIPE, text=True)
     try:
-        assert worker.stderr is not None
-        for line in worker.stderr:
+        assert process.stderr is not None
+        for line in process.stderr:
             if "worker runs" in line:
                 break
-        started = subprocess.run(start, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        started = subprocess.run(start, shell=True, cwd=project, env=environment, capture_output=True, text=True)
         assert started.returncode == 0, started.stderr
         output = started.stdout.splitlines()[-1].removeprefix("output ")
         assert json.loads(output) == {"total": {"order": 7, "total": 6}}
 
         program = [sys.executable, "-W", "error", "-c", from_python]
-        printed = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        printed = subprocess.run(program, cwd=project, env=environment, capture_output=True, text=True, timeout=60)
         promised = re.search(r"print\(.*\)\s+# (.*)", from_python)
         assert promised is not None
         assert (printed.returncode, printed.stdout.strip(), printed.stderr) == (0, promised[1], "")
     finally:
-        worker.terminate()
-        _, errors = worker.communicate(timeout=30)
-    assert worker.returncode == 0
+        process.terminate()
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
     assert "order 7, attempt 1" in errors
+
+
+def shape_of(project: Path, source: str) -> str:
+    """Return the shape of the flow that a source declares, as a program prints it."""
+    (project / "shown.py").write_text(f"{source}\nprint(flow.shape)\n", encoding="utf-8")
+    return subprocess.run([sys.executable, "shown.py"], cwd=project, capture_output=True, text=True, check=True).stdout

@@ -42,7 +42,8 @@ class Database:
             raise ValueError(f"pool_size must be at least 1, not {pool_size}")
         if listen_url and not is_readable(listen_url):
             raise ValueError("listen_url can't be read; write postgresql://user:password@host:port/database")
-        self._given_url = url
+        self.given_url = url
+        """What it was made with: None means PGFLOW_DATABASE_URL, or the embedded server."""
         self.url: str | None = None
         """The URL, once opened."""
         self.options: dict[str, Any] = {}
@@ -53,7 +54,7 @@ class Database:
         self._turns = threading.Semaphore(pool_size)
         """Who has to wait waits here: the queue of a pool has a clock for each, and gives up when it is long."""
         self._last_taken = float("-inf")
-        self._listen_url = listen_url
+        self.listen_url = listen_url
         listener = Listener(self._session_url, through_pooler=bool(listen_url), enabled=listen)
         self.watcher = RunWatcher(self, listener)
         """Waits for runs."""
@@ -66,7 +67,7 @@ class Database:
         with self._opening:
             if self._pool is not None:
                 return
-            url = resolve_url(self._given_url)
+            url = resolve_url(self.given_url)
             self.options = self._check(url)
             pool: ConnectionPool[Connection[tuple[Any, ...]]] = ConnectionPool(
                 url,
@@ -105,7 +106,7 @@ class Database:
 
     def _session_url(self) -> str:
         """Return the URL to listen on."""
-        url = self._listen_url or self.url
+        url = self.listen_url or self.url
         if url is None:
             raise ConnectionLost("the database has not been opened yet")
         return url

@@ -17,11 +17,14 @@ from pgflow.cli import (
     checking,
     compiling,
     demo,
+    developing,
+    environment,
     exporting,
     graphing,
     listings,
     migrating,
     running,
+    scaffolding,
     server,
     starting,
     upkeep,
@@ -38,6 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("init")(scaffolding.init)
+app.command("dev")(developing.dev)
 app.command("check")(checking.check)
 app.command("migrate")(migrating.migrate)
 app.command("compile")(compiling.compile_flows)
@@ -70,6 +75,7 @@ def _options(
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     if debug:
         os.environ["PGFLOW_DEBUG"] = "1"
+    environment.load()
 
 
 def main() -> None:

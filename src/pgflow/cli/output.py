@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import sys
 from datetime import datetime
@@ -14,6 +15,9 @@ from rich.console import Console
 
 from pgflow.serialize import encode
 from pgflow.types import RunRow, StepState
+
+COMMAND = "PGFLOW_COMMAND"
+"""The environment variable that tells a process behind the command what the user called."""
 
 _WIDTH_WITHOUT_TERMINAL = 200
 
@@ -53,6 +57,8 @@ STYLES = {
 
 def command_name() -> str:
     """Return the command as the user called it, for hints that can be copied: `pgflow`, `.venv/bin/pgflow`."""
+    if told := os.environ.get(COMMAND):
+        return told
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return f"{_shortest(Path(sys.executable))} -m pgflow"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pgflow import PgFlow, PgFlowError, logs
-from pgflow.cli.loading import AppArgument, load_flows, only_named
+from pgflow.cli.lifeline import Lifeline, LifelineOption
+from pgflow.cli.loading import AppArgument, load_application
 from pgflow.cli.output import UrlOption
+from pgflow.cli.supervising import Supervisor
 from pgflow.integrations import health
 
 logger = logging.getLogger("pgflow.worker")
@@ -38,13 +42,21 @@ def worker(
     health_host: Annotated[
         str, typer.Option(envvar="PGFLOW_HEALTH_HOST", help="The address for --health-port; 0.0.0.0 is all.")
     ] = "127.0.0.1",
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start anew when a Python file here changes; for development.")
+    ] = False,
+    lifeline: LifelineOption = None,
 ) -> None:
     """Work the tasks of an application's flows until Ctrl-C or SIGTERM; a second one ends at once."""
+    if reload and lifeline is None:
+        raise typer.Exit(Supervisor(sys.argv[1:], Path.cwd(), grace=timeout).run())
     logs.configure(log_format, log_level)
-    flows = only_named(load_flows(app), flow or [])
+    if lifeline is not None:
+        Lifeline(lifeline).hold()
+    client = load_application(app).at(url, flow or [])
 
     async def work() -> None:
-        async with PgFlow(url, flows=flows) as client, AsyncExitStack() as stack:
+        async with client, AsyncExitStack() as stack:
             if health_port is not None:
                 await stack.enter_async_context(_health(client, health_host, health_port))
             await client.run_worker(concurrency=concurrency, timeout=timeout)
