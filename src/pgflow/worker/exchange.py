@@ -7,8 +7,8 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID
 
 from psycopg import Error as DriverError
@@ -65,6 +65,7 @@ class ExchangeLoop:
         self._outbox = Outbox()
         self._trader = Trader(database, worker_ids.values())
         self._news = News(worker_ids)
+        self._asked_for = 0
         self._has_skipped = False
         self._look_for_lost: list[float] = []
         self._abandoned = False
@@ -121,6 +122,9 @@ class ExchangeLoop:
         while self._accepting or self.unfinished:
             self._wake.clear()
             try:
+                await self._release_lost()
+                self._release_what_waits_too_long()
+                await self._exchange_twofold()
                 exchanged = await self._exchange()
             except (PgFlowError, DriverError) as error:
                 logger.warning("exchange with the database failed, next try in about %.1f s: %s", backoff, error)
@@ -136,66 +140,124 @@ class ExchangeLoop:
                 await self._wait_for_news(self._patience(pause))
 
     async def _exchange(self) -> Exchanged | None:
-        """Report what has ended and fetch what there is room for. Returns None if there was neither."""
+        """Report what has ended and fetch what there is room for, in one call. Returns None if there was neither."""
         self._has_skipped = False
-        if self._look_for_lost and self._look_for_lost[0] <= time.monotonic():
-            await self._trader.release_lost((*self.held(), *self._outbox.undelivered()))
-            del self._look_for_lost[0]
-        self._release_what_waits_too_long()
+        async with self._batch() as reports:
+            room = self._room()
+            return await self._fetch(room, reports) if reports or room else None
+
+    async def _exchange_twofold(self) -> None:
+        """While there is much of both, report what has ended and fetch in two calls at once, each again and again.
+
+        They occupy two cores of the server, and handlers have something to do meanwhile.
+        """
+        if min(self._outbox.waiting, self._room()) < _WORTH_TWO_CALLS:
+            return
+        reporting = asyncio.create_task(self._keep_reporting())
+        fetching = asyncio.create_task(self._keep_fetching(reporting))
+        try:
+            await asyncio.wait((reporting, fetching))
+        except asyncio.CancelledError:
+            reporting.cancel()
+            fetching.cancel()
+            await asyncio.wait((reporting, fetching))
+            raise
+        for error in (reporting.exception(), fetching.exception()):
+            if error is not None:
+                raise error
+
+    async def _keep_reporting(self) -> None:
+        while self._outbox.waiting >= _WORTH_TWO_CALLS and not self._must_look_for_lost():
+            self._release_what_waits_too_long()
+            await self._report()
+
+    async def _keep_fetching(self, reporting: asyncio.Task[None]) -> None:
+        """Fetch while reports are under way, whenever half of what is held has ended, until no more is found."""
+        reporting.add_done_callback(lambda _: self._wake.set())
+        while not reporting.done():
+            room = self._room()
+            if room < self._pace.capacity / 2:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            fetched = await self._fetch(room)
+            if len(fetched.tasks) < room and not self._has_skipped:
+                return
+
+    async def _report(self) -> None:
+        """Report what has ended and get what this makes ready, as far as there is room; look into no queue."""
+        began = time.monotonic()
+        async with self._batch() as reports:
+            if not reports:
+                return
+            room = self._pace.continuations(len(reports), self._room())
+            with self._asking_for(room):
+                traded = await self._trader.report(reports, self._wanted(), room)
+            self._pace.continued(len(reports), len(traded.exchanged.tasks))
+            self._take_answer(reports, traded, began)
+
+    async def _fetch(self, room: int, reports: Sequence[TaskReport] = ()) -> Exchanged:
+        """Report what has ended and get so many tasks, those that this makes ready first."""
+        began = time.monotonic()
+        wanted = self._wanted()
+        asked = wanted if room else {}
+        self._news.poll_starts(asked, len(self._running))
+        try:
+            with self._asking_for(room):
+                traded = await self._trader.trade(reports, wanted, room)
+        except (PgFlowError, DriverError, asyncio.CancelledError):
+            self._expect_lost()
+            raise
+        self._has_skipped = traded.has_skipped
+        if traded.is_lost:
+            self._expect_lost()
+        self._news.poll_stops(asked, len(self._running), traded.exchanged.tasks)
+        self._take_answer(reports, traded, began)
+        return traded.exchanged
+
+    def _take_answer(self, reports: Sequence[TaskReport], traded: Traded, began: float) -> None:
+        self._pace.exchange_took(time.monotonic() - began)
+        self._accept(traded.exchanged)
+        self._news.reported(reports, traded.recorded)
+        self._news.moved(traded.exchanged)
+
+    @asynccontextmanager
+    async def _batch(self) -> AsyncIterator[list[TaskReport]]:
+        """Take reports; put them back when their answer is lost. Those that give tasks back are delivered here."""
         batch = self._outbox.take()
         try:
             given_back = [report for report in batch if report.release_delay is not None]
             await self._trader.release(given_back)
             self._news.reported(given_back, given_back)
-            exchanged = await self._trade([report for report in batch if report.release_delay is None])
+            yield [report for report in batch if report.release_delay is None]
         except (PgFlowError, DriverError, asyncio.CancelledError):
             self._outbox.put_back(batch)
             self._expect_lost()
             raise
         self._outbox.forget(batch)
-        return exchanged
 
-    async def _trade(self, reports: list[TaskReport]) -> Exchanged | None:
-        """Trade reports for tasks: in one call, or in two at once when there is much of both.
+    def _room(self) -> int:
+        """Return how many more tasks may be asked for."""
+        if all(map(self._trader.is_resting, self._accepting)):
+            return 0
+        return max(self._pace.capacity - len(self._waiting) - len(self._running) - self._asked_for, 0)
 
-        Those two occupy two cores of the server, and while either is under way handlers have something to do.
-        """
-        wanted = self._wanted()
-        room = max(self._pace.capacity - len(self._waiting) - len(self._running), 0) if wanted else 0
-        if not (reports or room):
-            return None
-        began = time.monotonic()
-        if min(len(reports), room) < _WORTH_TWO_CALLS:
-            exchanged = await self._fetch(reports, wanted, room)
-        else:
-            continuing = self._pace.continuations(len(reports), room)
-            reporting = asyncio.create_task(self._report(reports, wanted, continuing))
-            fetching = asyncio.create_task(self._fetch([], wanted, room - continuing))
-            reported, exchanged = await _both(reporting, fetching)
-            exchanged = replace(exchanged, recorded=reported.recorded)
-        self._pace.exchange_took(time.monotonic() - began)
-        return exchanged
+    @contextmanager
+    def _asking_for(self, room: int) -> Iterator[None]:
+        self._asked_for += room
+        try:
+            yield
+        finally:
+            self._asked_for -= room
 
-    async def _fetch(self, reports: list[TaskReport], wanted: dict[str, UUID], room: int) -> Exchanged:
-        asked = wanted if room else {}
-        self._news.poll_starts(asked, len(self._running))
-        traded = await self._trader.trade(reports, wanted, room)
-        self._has_skipped = traded.has_skipped
-        if traded.is_lost:
-            self._expect_lost()
-        self._news.poll_stops(asked, len(self._running), traded.exchanged.tasks)
-        return self._settle_trade(reports, traded)
+    def _must_look_for_lost(self) -> bool:
+        return bool(self._look_for_lost) and self._look_for_lost[0] <= time.monotonic()
 
-    async def _report(self, reports: list[TaskReport], wanted: dict[str, UUID], room: int) -> Exchanged:
-        traded = await self._trader.report(reports, wanted, room)
-        self._pace.continued(len(reports), len(traded.exchanged.tasks))
-        return self._settle_trade(reports, traded)
-
-    def _settle_trade(self, reports: list[TaskReport], traded: Traded) -> Exchanged:
-        self._accept(traded.exchanged)
-        self._news.reported(reports, traded.recorded)
-        self._news.moved(traded.exchanged)
-        return traded.exchanged
+    async def _release_lost(self) -> None:
+        """Give back what was handed over in an answer that was lost; nothing else is under way now."""
+        if self._must_look_for_lost():
+            await self._trader.release_lost((*self.held(), *self._outbox.undelivered()))
+            del self._look_for_lost[0]
 
     def _expect_lost(self) -> None:
         """Look for tasks that were handed over in a lost answer: now, and when the server is certainly done with it."""
@@ -291,21 +353,6 @@ class ExchangeLoop:
                 await self._wake.wait()
         except TimeoutError:
             pass
-
-
-async def _both(*tasks: asyncio.Task[Exchanged]) -> list[Exchanged]:
-    """Wait until all have ended, whatever becomes of one of them. Return what they gave, or raise what one raised."""
-    try:
-        await asyncio.wait(tasks)
-    except asyncio.CancelledError:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        raise
-    for error in [task.exception() for task in tasks]:
-        if error is not None:
-            raise error
-    return [task.result() for task in tasks]
 
 
 def released(task: StartedTask) -> TaskReport:
