@@ -22,6 +22,7 @@ from pgflow._sync import handle as sync_handle
 
 PUBLIC = [
     "CORE_VERSION",
+    "CancelOutcome",
     "ConnectionLost",
     "Context",
     "DefinitionError",
@@ -42,6 +43,7 @@ PUBLIC = [
     "PollInterval",
     "PruneResult",
     "Retry",
+    "RetryOutcome",
     "Run",
     "RunCompletedEvent",
     "RunFailed",

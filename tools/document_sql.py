@@ -89,12 +89,18 @@ GROUPS = (
         ("start_flow", "start_flow_with_states", "start_flows", "start_runs", "seconds_until", "delay_run"),
     ),
     Group(
+        "Cancel and retry runs",
+        "Both can be repeated: a run that is so already is left as it is.",
+        ("cancel_runs", "retry_runs"),
+    ),
+    Group(
         "Look at runs",
         "Tables can be read at any time; these save a join.",
         (
             "get_run",
             "get_run_by_key",
             "get_run_tags",
+            "describe_run",
             "get_run_with_states",
             "get_run_statuses",
             "get_step_progress",
@@ -181,6 +187,7 @@ RELATIONS = (
     "step_tasks",
     "run_keys",
     "run_tags",
+    "run_cancellations",
     "workers",
     "worker_functions",
     "listeners",

@@ -40,7 +40,16 @@ from pgflow.events import (
 from pgflow.flow import Flow
 from pgflow.graph import FlowDefinition
 from pgflow.runtime_flow import StepSpec
-from pgflow.types import PruneResult, RunStatus, StepState, StepStatus, StepTask, TaskStatus
+from pgflow.types import (
+    CancelOutcome,
+    PruneResult,
+    RetryOutcome,
+    RunStatus,
+    StepState,
+    StepStatus,
+    StepTask,
+    TaskStatus,
+)
 from pgflow.worker.context import Context
 from pgflow.worker.health import Health, HealthStatus
 from pgflow.worker.pace import PollInterval
@@ -49,6 +58,7 @@ from pgflow.worker.worker import Worker
 
 __all__ = [
     "CORE_VERSION",
+    "CancelOutcome",
     "ConnectionLost",
     "Context",
     "DefinitionError",
@@ -69,6 +79,7 @@ __all__ = [
     "PollInterval",
     "PruneResult",
     "Retry",
+    "RetryOutcome",
     "Run",
     "RunCompletedEvent",
     "RunFailed",

@@ -14,6 +14,7 @@ from pgflow.flow import Flow
 LONGEST_KEY = 255
 LONGEST_TAG = 100
 MOST_TAGS = 20
+LONGEST_REASON = 10_000
 
 
 def flow_slug(flow: Flow | str) -> str:
@@ -38,6 +39,15 @@ def run_id(value: UUID | str) -> UUID:
         return UUID(value)
     except (ValueError, AttributeError, TypeError):
         raise RunNotFound(value) from None
+
+
+def reason(value: str | None) -> str | None:
+    """Return a reason, None for one that is blank. Raises InvalidInput for one that is no text, or too long."""
+    if value is None or not (said := text(value, "a reason").strip()):
+        return None
+    if len(said) > LONGEST_REASON:
+        raise InvalidInput(f"a reason has at most {LONGEST_REASON} characters, not {len(said)}")
+    return said
 
 
 def new_run_id(value: UUID | str | None) -> UUID | None:

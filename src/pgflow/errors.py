@@ -8,7 +8,7 @@
     ├── FlowNotFound           no such flow in the database
     ├── RunNotFound            no such run, or not a run id at all
     ├── StepNotFound           the flow or run has no such step
-    ├── RunFailed              the run that was waited for failed; carries the run
+    ├── RunFailed              the run that was waited for failed or was cancelled; carries the run
     ├── WaitTimeout            the run didn't end in time; it goes on
     ├── FlowShapeMismatch      code and database disagree about a flow; lists the differences
     ├── SchemaError
@@ -91,18 +91,25 @@ class StepNotFound(PgFlowError):
 
 
 class RunFailed(PgFlowError):
-    """The run that was waited for failed.
+    """The run that was waited for failed, or was cancelled.
 
-    `run` is the failed run; `step_slug` and `error_message` name the step that failed it, where known.
+    `run` is the failed run; `step_slug` and `error_message` name the step that failed it, where known. Where it was
+    cancelled, `error_message` is the reason given.
     """
 
     def __init__(self, run: RunRow, step_slug: str | None = None, error_message: str | None = None) -> None:
         self.run = run
         self.step_slug = step_slug
-        self.error_message = error_message
+        self.error_message = run.cancel_reason if self.cancelled else error_message
+        what = "was cancelled" if self.cancelled else "failed"
         where = f" in step {step_slug!r}" if step_slug else ""
-        why = f": {error_message}" if error_message else ""
-        super().__init__(f"run {run.run_id} of flow {run.flow_slug!r} failed{where}{why}")
+        why = f": {self.error_message}" if self.error_message else ""
+        super().__init__(f"run {run.run_id} of flow {run.flow_slug!r} {what}{where}{why}")
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.run.cancelled_at is not None
 
 
 class WaitTimeout(PgFlowError):

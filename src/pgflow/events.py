@@ -42,7 +42,7 @@ class RunCompletedEvent:
 
 @dataclass(frozen=True, slots=True)
 class RunFailedEvent:
-    """A run failed, because of the step that failed with `error_message`."""
+    """A run failed, because of the step that failed with `error_message`, or was cancelled: that says so then."""
 
     event_type: ClassVar[str] = "run:failed"
     run_id: UUID
@@ -159,6 +159,13 @@ def _end_of(run: RunRow, steps: Sequence[StepState]) -> RunEvent | None:
         return RunCompletedEvent(run.run_id, run.flow_slug, run.output, run.completed_at)
     if run.status == RunStatus.FAILED and run.failed_at:
         failed = next((state for state in steps if state.status == StepStatus.FAILED), None)
-        error_message = failed.error_message if failed else None
+        error_message = _cancellation_message(run) or (failed.error_message if failed else None)
         return RunFailedEvent(run.run_id, run.flow_slug, error_message, run.failed_at)
     return None
+
+
+def _cancellation_message(run: RunRow) -> str | None:
+    """Return what the database's event says of a run that was cancelled; None for any other."""
+    if run.cancelled_at is None:
+        return None
+    return "Run cancelled" + (f": {run.cancel_reason}" if run.cancel_reason else "")

@@ -30,7 +30,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from pgflow.types import RunRow, StartedTask
+from pgflow.types import EndedRun, RunRow, RunStatus, StartedTask
 
 Handler: TypeAlias = Callable[[str, Mapping[str, float], Mapping[str, Any]], object]
 """What can be attached: called with the event's name, its measurements and its metadata, all read-only."""
@@ -81,9 +81,14 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
                 ("system_time",),
                 (*_RUN, "step_slug", "skip_reason"),
             ),
-            Event("run.started", "This process started a run.", ("system_time",), _RUN),
-            Event("run.completed", "A report, or a start, of this process completed a run.", ("duration",), _RUN),
-            Event("run.failed", "A report, or a start, of this process failed a run.", ("duration",), (*_RUN, "error")),
+            Event("run.started", "This process started a run, or retried it.", ("system_time",), _RUN),
+            Event("run.completed", "A report, start or retry of this process completed a run.", ("duration",), _RUN),
+            Event(
+                "run.failed",
+                "A report, start, retry or cancellation of this process failed a run.",
+                ("duration",),
+                (*_RUN, "error"),
+            ),
             Event("flow.ensured", "A flow was registered or compared.", (), ("flow_slug", "status")),
             Event("flow.deleted", "A flow was deleted with its runs, if it was there.", (), ("flow_slug",)),
         )
@@ -235,6 +240,21 @@ def tell_of_start(run: RunRow) -> None:
     elif run.failed_at is not None:
         duration = (run.failed_at - run.started_at).total_seconds()
         emit("run.failed", {"duration": duration}, {**about, "error": "the condition of a step isn't met"})
+
+
+def tell_of_retry(flow_slug: str, run_id: UUID) -> None:
+    """Tell that this process let a run go on."""
+    if is_observed("run.started"):
+        emit("run.started", {"system_time": time.time()}, {"flow_slug": flow_slug, "run_id": run_id})
+
+
+def tell_of_end(run: EndedRun) -> None:
+    """Tell that this process completed or failed a run."""
+    about = {"flow_slug": run.flow_slug, "run_id": run.run_id}
+    if run.status == RunStatus.COMPLETED:
+        emit("run.completed", {"duration": run.seconds}, about)
+    else:
+        emit("run.failed", {"duration": run.seconds}, {**about, "error": run.error_message})
 
 
 def _require_plain_function(handler: object) -> None:

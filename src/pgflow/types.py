@@ -20,6 +20,24 @@ class RunStatus(StrEnum):
     FAILED = "failed"
 
 
+class CancelOutcome(StrEnum):
+    """What cancelling makes of a run."""
+
+    CANCELLED = "cancelled"
+    ALREADY_CANCELLED = "already_cancelled"
+    ENDED = "ended"
+    NOT_FOUND = "not_found"
+
+
+class RetryOutcome(StrEnum):
+    """What retrying makes of a run."""
+
+    RETRIED = "retried"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    NOT_FOUND = "not_found"
+
+
 class StepStatus(StrEnum):
     """States of a step in a run."""
 
@@ -41,7 +59,10 @@ class TaskStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A row of `pgflow.runs`. `status` is one of :class:`RunStatus`, or a text that a newer core knows."""
+    """A row of `pgflow.runs`. `status` is one of :class:`RunStatus`, or a text that a newer core knows.
+
+    `cancelled_at` and `cancel_reason` are those of a run that was cancelled, whose status is failed.
+    """
 
     run_id: UUID
     flow_slug: str
@@ -52,6 +73,8 @@ class RunRow:
     started_at: datetime
     completed_at: datetime | None
     failed_at: datetime | None
+    cancelled_at: datetime | None = None
+    cancel_reason: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -122,7 +145,8 @@ class StartedTask:
     """A task handed to a worker.
 
     `attempt` counts from 1 and fences the report; `timeout` is the effective one in seconds. `flow_input` is the
-    run's input for root steps that are no maps, else None. `base_delay`, in seconds, is what backoff starts from.
+    run's input for root steps that are no maps, else None. `base_delay`, in seconds, is what backoff starts from;
+    attempts before the run was last retried don't count there.
     """
 
     flow_slug: str
@@ -136,6 +160,12 @@ class StartedTask:
     max_attempts: int
     timeout: int
     base_delay: int = 1
+    attempts_before_retry: int = 0
+
+    @property
+    def backoff_attempt(self) -> int:
+        """The attempt as backoff counts it: from 1, again after the run was retried."""
+        return self.attempt - self.attempts_before_retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +176,21 @@ class EndedRun:
     flow_slug: str
     status: str
     seconds: float
+    error_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlledRun:
+    """What cancelling or retrying has made of a run.
+
+    `flow_slug` is there if anything was; the rest if the run has ended by that.
+    """
+
+    run_id: UUID
+    outcome: str
+    flow_slug: str | None
+    status: str | None
+    seconds: float | None
     error_message: str | None
 
 

@@ -30,6 +30,7 @@ SHAPE = b'{"steps": [{"slug": "a"}]}'
 SAMPLES: dict[str, Call[Any]] = {
     "add_step": calls.add_step("flow", "b", ["a"], timeout=5, required_input_pattern=b'{"a": 1}'),
     "calculate_retry_delay": calls.calculate_retry_delay(5, 2),
+    "cancel_runs": calls.cancel_runs([RUN], "not needed"),
     "cascade_complete_taskless_steps": calls.cascade_complete_taskless_steps(RUN),
     "cascade_resolve_conditions": calls.cascade_resolve_conditions(RUN),
     "cleanup_ensure_workers_logs": calls.cleanup_ensure_workers_logs(5),
@@ -81,6 +82,7 @@ SAMPLES: dict[str, Call[Any]] = {
     "release_lost_tasks": calls.release_lost_tasks([WORKER], [(RUN, "a", 0, 1)]),
     "release_tasks": calls.release_tasks([RELEASE]),
     "requeue_stalled_tasks": calls.requeue_stalled_tasks(),
+    "retry_runs": calls.retry_runs([RUN]),
     "revoke_grants": calls.revoke_grants("app"),
     "seconds_until": calls.seconds_until(datetime(2020, 1, 1, tzinfo=UTC)),
     "set_flow_type": calls.set_flow_type("flow", "job"),
@@ -98,6 +100,9 @@ SAMPLES: dict[str, Call[Any]] = {
     "unregister_listener": calls.unregister_listener(WORKER),
     "upsert_flow": calls.upsert_flow("flow", SHAPE, "if_changed"),
 }
+
+AROUND_OTHERS = {"describe_run"}
+"""Functions that say what others return."""
 
 OF_PGMQ = {"read", "delete_message"}
 OF_EXTENSIONS = {"setup_ensure_workers_cron", "setup_requeue_stalled_tasks_cron"}
@@ -138,7 +143,7 @@ def test_every_public_function_has_a_constructor_and_the_other_way_round(session
         "select distinct proname from pg_proc where pronamespace = 'pgflow'::regnamespace and proname !~ '^_'"
     )
     public = {name for (name,) in found}
-    assert constructors() - OF_PGMQ == public
+    assert constructors() - OF_PGMQ == public - AROUND_OTHERS
 
 
 def test_every_constructor_has_a_sample() -> None:
@@ -148,6 +153,7 @@ def test_every_constructor_has_a_sample() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_constructor_calls_the_function_of_its_name_and_says_so(name: str) -> None:
     called = set(re.findall(r"\b(pgflow|pgmq)\.(\w+)\(", SAMPLES[name].sql))
+    called -= {("pgflow", each) for each in AROUND_OTHERS}
     expected = {"read": ("pgmq", "read"), "delete_message": ("pgmq", "delete")}.get(name, ("pgflow", name))
     assert called == {expected}
     assert f"`{'.'.join(expected)}`" in (getattr(calls, name).__doc__ or "")

@@ -23,6 +23,7 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/client.md",
+    "docs/control.md",
     "docs/handlers.md",
     "docs/features.md",
     "docs/jobs.md",

@@ -12,6 +12,7 @@ from psycopg.types.json import set_json_loads
 from sql import engine
 from sql.engine import Connection
 from sql.invariants import check_invariants
+from sql.sessions import Sessions, sessions
 
 BREAKING = (
     "breaks_invariants: edits rows by hand or calls single building blocks; invariants are not checked afterwards"
@@ -35,6 +36,13 @@ def recorded(connection: Connection) -> Connection:
     """Like `connection`, with events recorded."""
     engine.record_events(connection)
     return connection
+
+
+@pytest.fixture
+def both(database_url: str) -> Iterator[Sessions]:
+    """Two sessions on a private database, and an observer."""
+    with sessions(database_url) as (first, second), engine.connect(database_url, autocommit=True) as observer:
+        yield Sessions(first, second, observer)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sql.engine import Connection, connect, value
@@ -67,3 +68,28 @@ def wait_until_blocked(observer: Connection, waiting: Session, holder: Session, 
         return bool(value(observer, "select %s = any (pg_blocking_pids(%s))", holder.process_id, waiting.process_id))
 
     wait_until(is_blocked, "a call should wait for the other session's lock")
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Two sessions with a transaction each, and a third one that prepares, watches and looks at what is committed."""
+
+    first: Session
+    second: Session
+    observer: Connection
+
+    def second_waits_for_first(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Begin a call in the second session, commit the first when it is waited for, and return the call's result."""
+        call = self.second.in_background(function, *args, **kwargs)
+        wait_until_blocked(self.observer, self.second, self.first, call)
+        self.first.connection.commit()
+        result = call.result(timeout=DEADLINE_SECONDS)
+        self.second.connection.commit()
+        return result
+
+    def second_does_not_wait(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Make a call in the second session while the first holds its locks; then commit both."""
+        result = self.second.in_background(function, *args, **kwargs).result(timeout=DEADLINE_SECONDS)
+        self.second.connection.commit()
+        self.first.connection.commit()
+        return result

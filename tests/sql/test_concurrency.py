@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,7 +13,6 @@ from sql.engine import (
     as_json,
     begin,
     complete,
-    connect,
     create_flow,
     define,
     event_names,
@@ -39,38 +35,7 @@ from sql.engine import (
     tasks,
     value,
 )
-from sql.sessions import DEADLINE_SECONDS, Session, sessions, wait_until_blocked
-
-
-@dataclass(frozen=True)
-class Sessions:
-    """Two sessions with a transaction each, and a third one that prepares, watches and looks at what is committed."""
-
-    first: Session
-    second: Session
-    observer: Connection
-
-    def second_waits_for_first(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """Begin a call in the second session, commit the first when it is waited for, and return the call's result."""
-        call = self.second.in_background(function, *args, **kwargs)
-        wait_until_blocked(self.observer, self.second, self.first, call)
-        self.first.connection.commit()
-        result = call.result(timeout=DEADLINE_SECONDS)
-        self.second.connection.commit()
-        return result
-
-    def second_does_not_wait(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """Make a call in the second session while the first holds its locks; then commit both."""
-        result = self.second.in_background(function, *args, **kwargs).result(timeout=DEADLINE_SECONDS)
-        self.second.connection.commit()
-        self.first.connection.commit()
-        return result
-
-
-@pytest.fixture
-def both(database_url: str) -> Iterator[Sessions]:
-    with sessions(database_url) as (first, second), connect(database_url, autocommit=True) as observer:
-        yield Sessions(first, second, observer)
+from sql.sessions import DEADLINE_SECONDS, Sessions, wait_until_blocked
 
 
 def requeue(connection: Connection) -> int:

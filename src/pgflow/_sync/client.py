@@ -1,4 +1,4 @@
-"""The client: everything that needs no worker. What concerns definitions, listings and upkeep is next door."""
+"""The client: everything that needs no worker. Definitions, listings, control and upkeep are next door."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pgflow import arguments, calls
 from pgflow._sync.connection import Database
+from pgflow._sync.control import Control
 from pgflow._sync.definitions import Definitions
 from pgflow._sync.handle import Run
 from pgflow._sync.jobs import Enqueuing
@@ -25,7 +26,7 @@ CORE_VERSION = "0.14.1"
 """Version of the SQL contract that the schema of this package implements."""
 
 
-class Client(Definitions, Enqueuing, Listings, Upkeep):
+class Client(Control, Definitions, Enqueuing, Listings, Upkeep):
     """Registers flows, starts runs and looks at them.
 
     `url` is a libpq URL; None means PGFLOW_DATABASE_URL, or the embedded server. `pool_size` bounds the connections.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, cast
 from uuid import UUID
 
 from pgflow import calls, telemetry
+from pgflow._sync import control
 from pgflow.errors import ConnectionLost, RunFailed, StepNotFound, WaitTimeout
 from pgflow.events import Event, History
 from pgflow.flow import Flow, OutputT
@@ -93,6 +94,16 @@ class Run(Generic[OutputT]):
         """When it failed, if it did."""
         return self.row.failed_at
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was cancelled; its status is `failed` then."""
+        return self.row.cancelled_at is not None
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why it was cancelled, if somebody has said so."""
+        return self.row.cancel_reason
+
     def step(self, step_slug: str) -> StepState:
         """Return the state of a step. Raises StepNotFound when there is none, or the states weren't read."""
         for state in self.steps:
@@ -104,6 +115,16 @@ class Run(Generic[OutputT]):
         """Read the run and its steps anew and return it. Raises RunNotFound when it was deleted."""
         self.row, self.steps = self._database.run(calls.get_run_with_states(self.run_id))
         return self
+
+    def cancel(self, *, reason: str | None = None) -> Self:
+        """Cancel the run, as `cancel_run` of a client does, and return it as it is then; what has ended stays so."""
+        control.cancel(self._database, [self.run_id], reason)
+        return self.refresh()
+
+    def retry(self) -> Self:
+        """Let the run go on if it failed, as `retry_run` of a client does, and return it as it is then."""
+        control.retry(self._database, [self.run_id])
+        return self.refresh()
 
     def read_progress(self) -> dict[str, StepProgress]:
         """Count the tasks of each step by status, now; a step without tasks has no key."""
@@ -120,17 +141,22 @@ class Run(Generic[OutputT]):
         when the database was gone for a minute.
         """
         _check_timeout(timeout)
-        if not self.row.ended and not self._database.watcher.ended(self.run_id, timeout):
-            assert timeout is not None
-            raise WaitTimeout(self.run_id, timeout)
-        self.row, self.steps = self._read_patiently()
-        return self
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if not self.row.ended and not self._database.watcher.ended(self.run_id, left):
+                assert timeout is not None
+                raise WaitTimeout(self.run_id, timeout)
+            self.row, self.steps = self._read_patiently()
+            if self.row.ended:  # else it was retried meanwhile
+                return self
 
     def result(self, timeout: float | None = None) -> OutputT:
         """Wait for the run and return its output: the outputs of the completed leaf steps by slug.
 
         It is of the type that the flow names, where the run was started with a flow that names one. Raises RunFailed,
-        with the error of the step that failed it, WaitTimeout, and InvalidInput for an output that isn't of the type.
+        with the error of the step that failed it, or `cancelled`, WaitTimeout, and InvalidInput for an output that
+        isn't of the type.
         """
         self.wait(timeout)
         if self.status != RunStatus.COMPLETED:

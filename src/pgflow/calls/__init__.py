@@ -11,6 +11,7 @@ directions, whole rows included, so that values don't depend on what a driver or
 """
 
 from pgflow.calls.call import Call
+from pgflow.calls.control import cancel_runs, retry_runs
 from pgflow.calls.flows import (
     add_step,
     compare_flow,
@@ -108,6 +109,7 @@ __all__ = [
     "TaskRecord",
     "add_step",
     "calculate_retry_delay",
+    "cancel_runs",
     "cascade_complete_taskless_steps",
     "cascade_resolve_conditions",
     "cleanup_ensure_workers_logs",
@@ -159,6 +161,7 @@ __all__ = [
     "release_lost_tasks",
     "release_tasks",
     "requeue_stalled_tasks",
+    "retry_runs",
     "revoke_grants",
     "seconds_until",
     "set_flow_type",

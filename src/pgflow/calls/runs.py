@@ -120,7 +120,7 @@ def delay_run(flow_slug: str, run_id: UUID, seconds: int) -> Call[int]:
 def get_run(run_id: UUID) -> Call[RunRow]:
     """Read a run: `pgflow.get_run`. Decoding raises RunNotFound when there is none."""
     return Call(
-        "select to_jsonb(run)::text from pgflow.get_run(%s) as run",
+        "select pgflow.describe_run(run)::text from pgflow.get_run(%s) as run",
         (run_id,),
         lambda rows: _run(only(rows, run_id)),
     )
@@ -186,8 +186,9 @@ def list_runs(
 ) -> Call[list[RunRow]]:
     """Read runs, newest first: `pgflow.list_runs`. `after` is the start and the id of the run before the first."""
     return Call(
-        "select to_jsonb(run)::text from pgflow.list_runs(%s::text[], %s::text[], %s::timestamptz, %s::timestamptz,"
-        " %s::jsonb, %s, %s::timestamptz, %s::uuid, %s::text[]) as run",
+        "select pgflow.describe_run(run)::text"
+        " from pgflow.list_runs(%s::text[], %s::text[], %s::timestamptz, %s::timestamptz, %s::jsonb, %s,"
+        " %s::timestamptz, %s::uuid, %s::text[]) as run",
         (*_filter_arguments(filters), limit, *(after or (None, None)), list(filters.tags)),
         _runs,
     )

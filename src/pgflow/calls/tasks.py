@@ -14,7 +14,8 @@ from pgflow.types import EndedRun, SkippedStep, StartedTask, TaskReport
 
 _TASK_COLUMNS = (
     "task.flow_slug, task.run_id, task.step_slug, task.task_index, task.input::text, task.flow_input::text,"
-    " task.message_id, task.attempt, task.max_attempts, task.timeout, task.base_delay"
+    " task.message_id, task.attempt, task.max_attempts, task.timeout, task.base_delay,"
+    " task.attempts_before_retry"
 )
 
 

@@ -16,12 +16,14 @@
 \ir tables/listeners.sql
 \ir tables/runtime.sql
 \ir tables/keys_and_tags.sql
+\ir tables/cancellations.sql
 \ir tables/types.sql
 
 -- Events
 \ir lib/_notify.sql
 \ir lib/_notify_runs.sql
 \ir lib/_emit_event.sql
+\ir lib/_cancellation_message.sql
 \ir lib/_run_event.sql
 \ir lib/_step_event.sql
 \ir lib/_emit_events.sql
@@ -56,6 +58,7 @@
 -- Primitives of runs and steps
 \ir run/_lock_runs.sql
 \ir run/_count_down_runs.sql
+\ir run/_end_failed_runs.sql
 \ir run/_fail_runs.sql
 \ir run/_end_steps_of_runs.sql
 \ir run/_complete_runs.sql
@@ -90,6 +93,7 @@
 \ir run/get_run.sql
 \ir run/get_run_by_key.sql
 \ir run/get_run_tags.sql
+\ir run/describe_run.sql
 \ir run/get_run_with_states.sql
 \ir run/get_run_statuses.sql
 \ir run/start_flow_with_states.sql
@@ -141,6 +145,13 @@
 \ir task/recover_tasks.sql
 \ir task/extend_leases.sql
 \ir task/get_queue_depths.sql
+
+-- Cancelling and retrying runs
+\ir run/cancel_runs.sql
+\ir run/_skips_to_undo.sql
+\ir run/_reopen_runs.sql
+\ir task/_requeue_open_tasks.sql
+\ir run/retry_runs.sql
 
 -- Single steps of the settle sequence, for operators
 \ir run/maybe_complete_run.sql

@@ -148,7 +148,7 @@ class Executor:
         """Say when the next attempt is due, where the flow has more to say about it than the database's formula."""
         if failure.final or failure.retry_delay is not None or task.step_slug not in self._flows[task.flow_slug].steps:
             return failure
-        delay = self._flows[task.flow_slug].retry_delay(task.step_slug, task.attempt, task.base_delay)
+        delay = self._flows[task.flow_slug].retry_delay(task.step_slug, task.backoff_attempt, task.base_delay)
         return replace(failure, retry_delay=delay)
 
     def _announce(self, task: StartedTask) -> None:

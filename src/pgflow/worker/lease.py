@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pgflow import calls
 from pgflow._async.connection import Database
@@ -15,12 +16,15 @@ logger = logging.getLogger("pgflow.worker")
 
 TaskKey: TypeAlias = tuple[object, ...]
 
+_LOOKS_PER_INTERVAL: Final = 4
+
 
 class Leases:
-    """Asks the database which of the tasks that have been held since the last time are still this worker's.
+    """Asks the database which of the tasks that have been held for a while are still this worker's.
 
     A task is taken away when its run has failed or was cancelled, or when it was taken for stalled and put back. Then
-    nobody wants the outcome. What ends within one interval is never asked about.
+    nobody wants the outcome. The database is asked once per interval at most, about tasks that were held for half of
+    one: who has none of those, because they are quick or there are none, doesn't ask.
     """
 
     def __init__(
@@ -32,23 +36,32 @@ class Leases:
         self._database = database
         self._held = held
         self._take_away = take_away
-        self._seen: set[TaskKey] = set()
+        self._interval = 1.0
+        self._asked_at = float("-inf")
+        self._seen_since: dict[TaskKey, float] = {}
 
     def service(self, interval: float) -> PeriodicService:
-        """Return the service that does it every `interval` seconds."""
-        return PeriodicService("leases", interval, self.tick)
+        """Return the service that asks every `interval` seconds, if there is something to ask."""
+        self._interval = interval
+        return PeriodicService("leases", interval / _LOOKS_PER_INTERVAL, self.tick)
 
     async def tick(self) -> None:
-        """Extend the leases of the tasks held for longer than an interval, and take away those that are lost."""
-        held = self._held()
-        lasting = [task for task in held if _key(task) in self._seen]
-        self._seen = {_key(task) for task in held}
-        if not lasting:
+        """Extend the leases of the tasks that were held for a while, and take away those that are lost."""
+        now = time.monotonic()
+        lasting = self._lasting(now)
+        if not lasting or now - self._asked_at < self._interval * 0.9:  # looks don't come on the dot
             return
+        self._asked_at = now
         kept = await self._database.run(calls.extend_leases(lasting))
         for position, task in enumerate(lasting):
             if position not in kept:
                 self._lose(task)
+
+    def _lasting(self, now: float) -> list[StartedTask]:
+        """Return the tasks that were held half an interval ago and are now."""
+        held = self._held()
+        self._seen_since = {key: self._seen_since.get(key, now) for key in map(_key, held)}
+        return [task for task in held if now - self._seen_since[_key(task)] >= self._interval / 2]
 
     def _lose(self, task: StartedTask) -> None:
         if _key(task) not in {_key(held) for held in self._held()}:  # it has ended meanwhile

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pgflow import telemetry
 from pgflow.calls import Exchanged
-from pgflow.types import EndedRun, RunStatus, StartedTask, TaskReport
+from pgflow.types import StartedTask, TaskReport
 
 _TASK_EVENTS = ("task.stop", "task.exception", "task.discarded")
 
@@ -69,7 +69,7 @@ class News:
             for step in exchanged.skipped_steps:
                 telemetry.emit("step.skipped", {"system_time": time.time()}, asdict(step))
         for run in exchanged.ended_runs:
-            _tell_of_run(run)
+            telemetry.tell_of_end(run)
 
     def _tell_of_task(self, report: TaskReport, *, counted: bool) -> None:
         known = self._ended.pop(_key(report), None)
@@ -98,16 +98,8 @@ def retry_delay(task: StartedTask, report: TaskReport) -> float | None:
         return None
     if report.retry_delay is not None:
         return report.retry_delay
-    return task.base_delay * 2.0**task.attempt
+    return task.base_delay * 2.0**task.backoff_attempt
 
 
 def _key(report: TaskReport) -> _Key:
     return report.run_id, report.step_slug, report.task_index, report.attempt
-
-
-def _tell_of_run(run: EndedRun) -> None:
-    metadata = {"flow_slug": run.flow_slug, "run_id": run.run_id}
-    if run.status == RunStatus.COMPLETED:
-        telemetry.emit("run.completed", {"duration": run.seconds}, metadata)
-    else:
-        telemetry.emit("run.failed", {"duration": run.seconds}, {**metadata, "error": run.error_message})

@@ -12,6 +12,9 @@ NEEDED_FOR = {
         select from pgflow.runs where flow_slug = 'flow' and status = 'started' order by started_at desc, run_id desc
         limit 20
     """,
+    "run_cancellations_pkey": (
+        "select from pgflow.run_cancellations where run_id = '00000000-0000-0000-0000-00000000dead'"
+    ),
     "run_keys_pkey": "select run_id from pgflow.run_keys where flow_slug = 'flow' and key = 'order 7'",
     "run_keys_run_id_key": "delete from pgflow.run_keys where run_id = '00000000-0000-0000-0000-00000000dead'",
     "run_tags_pkey": "select tag from pgflow.run_tags where run_id = '00000000-0000-0000-0000-00000000dead'",
@@ -26,7 +29,7 @@ NEEDED_FOR = {
 INDEXES = """
     select i.indexname from pg_indexes i
     where i.schemaname = 'pgflow'
-      and i.tablename in ('runs', 'run_keys', 'run_tags', 'step_states', 'step_tasks')
+      and i.tablename in ('runs', 'run_cancellations', 'run_keys', 'run_tags', 'step_states', 'step_tasks')
     order by i.indexname
 """
 

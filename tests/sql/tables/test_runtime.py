@@ -75,6 +75,8 @@ def test_a_step_state_obeys(started: Connection, constraint: str, change: str) -
         ("valid_status", "status = 'skipped'"),
         ("output_valid_only_for_completed", "output = '1'"),
         ("attempts_count_nonnegative", "attempts_count = -1"),
+        ("earlier_attempts_were_made", "attempts_before_retry = -1"),
+        ("earlier_attempts_were_made", "attempts_before_retry = attempts_count + 1"),
         ("completed_at_or_failed_at", "completed_at = now(), failed_at = now()"),
         ("completed_at_is_after_queued_at", f"completed_at = {EARLIER}"),
         ("failed_at_is_after_queued_at", f"failed_at = {EARLIER}"),

@@ -38,6 +38,7 @@ def test_a_task_comes_with_its_attempt_and_its_options(connection: Connection) -
         "max_attempts": 4,
         "timeout": 7,
         "base_delay": 5,
+        "attempts_before_retry": 0,
     }
 
 

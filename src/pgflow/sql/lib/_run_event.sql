@@ -15,12 +15,19 @@ as $$
       'output', p_run.output, 'completed_at', p_run.completed_at)
     when 'run:failed' then jsonb_build_object(
       'failed_at', p_run.failed_at,
-      'error_message', (
-        select ss.error_message
-        from pgflow.step_states ss
-        where ss.run_id = p_run.run_id and ss.status = 'failed'
-        order by ss.failed_at desc
-        limit 1
+      'error_message', coalesce(
+        (
+          select pgflow._cancellation_message(c.reason)
+          from pgflow.run_cancellations c
+          where c.run_id = p_run.run_id
+        ),
+        (
+          select ss.error_message
+          from pgflow.step_states ss
+          where ss.run_id = p_run.run_id and ss.status = 'failed'
+          order by ss.failed_at desc
+          limit 1
+        )
       ))
   end;
 $$;

@@ -19,12 +19,15 @@ as $$
         'get_run',
         'get_run_statuses',
         'get_run_with_states',
+        'describe_run',
         'get_flow_input',
         'get_step_output',
         'get_step_progress',
         'register_listener',
         'unregister_listener'
       )
+      -- Who works tasks has no say in what becomes of runs.
+      or p_kind = 'starter' and p.proname in ('cancel_runs', 'retry_runs')
       -- A worker may start runs too: handlers do.
       or p_kind = 'worker' and p.proname in (
         'compare_flow',

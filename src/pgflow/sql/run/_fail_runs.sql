@@ -1,5 +1,4 @@
 -- Fails runs, each by one of its steps: the i-th step of p_step_slugs fails with the i-th error and the i-th run with it.
--- No message of a failed run stays in a queue.
 create or replace function pgflow._fail_runs(p_run_ids uuid[], p_step_slugs text[], p_error_messages text[])
 returns void
 language plpgsql
@@ -17,13 +16,7 @@ begin
   ) as failing
   where ss.run_id = failing.run_id and ss.step_slug = failing.step_slug;
 
-  update pgflow.runs r
-  set status = 'failed', failed_at = greatest(pgflow._now(), r.started_at)
-  where r.run_id = any (p_run_ids);
-
   perform pgflow._emit_events('step:failed', p_run_ids, p_step_slugs);
-  perform pgflow._emit_events('run:failed', p_run_ids);
-  perform pgflow._archive_active_messages(p_run_ids);
-  perform pgflow._notify_runs(p_run_ids);
+  perform pgflow._end_failed_runs(p_run_ids);
 end
 $$;

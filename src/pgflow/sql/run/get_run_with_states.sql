@@ -5,7 +5,7 @@ language sql security definer
 set search_path to pg_catalog, pg_temp
 as $$
   select jsonb_build_object(
-    'run', to_jsonb(r),
+    'run', case when r.status = 'failed' then pgflow.describe_run(r) else to_jsonb(r) end,
     'steps', (
       select coalesce(jsonb_agg(to_jsonb(ss) order by s.step_index), '[]')
       from pgflow.step_states ss
@@ -16,4 +16,4 @@ as $$
   from pgflow.runs r
   where r.run_id = get_run_with_states.run_id;
 $$;
-comment on function pgflow.get_run_with_states(uuid) is 'A run and the states of its steps, in the order of definition; NULL for an unknown run.';
+comment on function pgflow.get_run_with_states(uuid) is 'A run, as describe_run has it, and the states of its steps, in the order of definition; NULL for an unknown run.';

@@ -94,7 +94,7 @@ begin
     select array_agg(row(
       v_flow_slug, created.run_id, created.step_slug, created.task_index, null, null, created.message_id, 1,
       coalesce(s.opt_max_attempts, f.opt_max_attempts), coalesce(s.opt_timeout, f.opt_timeout),
-      coalesce(s.opt_base_delay, f.opt_base_delay)
+      coalesce(s.opt_base_delay, f.opt_base_delay), 0
     )::pgflow.started_task order by created.message_id)
     into v_started
     from created

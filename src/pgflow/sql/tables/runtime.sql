@@ -93,11 +93,13 @@ create table if not exists pgflow.step_tasks (
   requeued_count int not null default 0,
   last_requeued_at timestamptz,
   permanently_stalled_at timestamptz,
+  attempts_before_retry int not null default 0,
   constraint step_tasks_pkey primary key (run_id, step_slug, task_index),
   constraint step_tasks_run_id_step_slug_fkey foreign key (run_id, step_slug) references pgflow.step_states,
   constraint step_tasks_last_worker_id_fkey foreign key (last_worker_id) references pgflow.workers on delete set null,
   constraint valid_status check (status in ('queued', 'started', 'completed', 'failed')),
   constraint attempts_count_nonnegative check (attempts_count >= 0),
+  constraint earlier_attempts_were_made check (attempts_before_retry between 0 and attempts_count),
   constraint output_valid_only_for_completed check (output is null or status in ('completed', 'failed')),
   constraint completed_at_or_failed_at check (num_nonnulls(completed_at, failed_at) <= 1),
   constraint completed_at_is_after_queued_at check (completed_at >= queued_at),
@@ -119,6 +121,7 @@ comment on column pgflow.step_tasks.last_worker_id is 'Who started it last; NULL
 comment on column pgflow.step_tasks.requeued_count is 'How often recovery has put it back.';
 comment on column pgflow.step_tasks.last_requeued_at is 'When recovery last put it back.';
 comment on column pgflow.step_tasks.permanently_stalled_at is 'When recovery gave it up; it stays started until pgflow.fail_stalled_tasks() ends it.';
+comment on column pgflow.step_tasks.attempts_before_retry is 'Attempts made before its run was last retried: their numbers aren''t given again, and they don''t count against max_attempts.';
 
 -- From a message that was read to its task.
 create index if not exists step_tasks_by_message on pgflow.step_tasks (flow_slug, message_id);

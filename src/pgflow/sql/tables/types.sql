@@ -26,7 +26,8 @@ begin
       attempt int,
       max_attempts int,
       timeout int,
-      base_delay int
+      base_delay int,
+      attempts_before_retry int
     );
   end if;
 
@@ -72,9 +73,10 @@ comment on column pgflow.started_task.input is 'As in pgflow.step_task_record.';
 comment on column pgflow.started_task.flow_input is 'As in pgflow.step_task_record.';
 comment on column pgflow.started_task.message_id is 'Its message in the queue of the flow.';
 comment on column pgflow.started_task.attempt is 'Number of this attempt, from 1; its report names it.';
-comment on column pgflow.started_task.max_attempts is 'Attempts allowed, the first one included.';
+comment on column pgflow.started_task.max_attempts is 'Number of the last attempt allowed.';
 comment on column pgflow.started_task.timeout is 'Seconds it may run.';
 comment on column pgflow.started_task.base_delay is 'Seconds that backoff starts from.';
+comment on column pgflow.started_task.attempts_before_retry is 'Attempts made before the run was last retried, from which backoff doesn''t count.';
 comment on type pgflow.ended_run is 'A run that has completed or failed: what a worker is told about the runs that its reports have ended.';
 comment on column pgflow.ended_run.status is 'completed or failed.';
 comment on column pgflow.ended_run.seconds is 'From its start to its end.';

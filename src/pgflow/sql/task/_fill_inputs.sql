@@ -11,7 +11,7 @@ begin
       select t.*, s.step_type, s.deps_count
       from unnest(p_tasks) with ordinality as t (
         flow_slug, run_id, step_slug, task_index, input, flow_input,
-        message_id, attempt, max_attempts, timeout, base_delay, "position"
+        message_id, attempt, max_attempts, timeout, base_delay, attempts_before_retry, "position"
       )
       join pgflow.steps s on s.flow_slug = t.flow_slug and s.step_slug = t.step_slug
     ), element as (
@@ -40,7 +40,7 @@ begin
         when task.step_type = 'single' and task.deps_count = 0
         then (select r.input from pgflow.runs r where r.run_id = task.run_id)
       end,
-      task.message_id, task.attempt, task.max_attempts, task.timeout, task.base_delay
+      task.message_id, task.attempt, task.max_attempts, task.timeout, task.base_delay, task.attempts_before_retry
     from task
     cross join lateral (
       -- As _dependency_outputs has it, without a call for each task.

@@ -29,7 +29,8 @@ begin
         as report (run_id, step_slug, task_index, error_message, attempt, final, retry_delay, "position")
       limit cardinality(p_run_ids)
     ), judged as (
-      select report.*, t.flow_slug, t.message_id, t.attempts_count, coalesce(s.opt_base_delay, f.opt_base_delay) as base_delay,
+      select report.*, t.flow_slug, t.message_id, t.attempts_count - t.attempts_before_retry as attempts_count,
+        coalesce(s.opt_base_delay, f.opt_base_delay) as base_delay,
         case
           when t.status <> 'started' or t.attempts_count <> coalesce(report.attempt, t.attempts_count) then
             case when t.run_status = 'failed' or t.step_status <> 'started' then 'late' else 'ignored' end
@@ -37,7 +38,7 @@ begin
           when t.step_status <> 'started' then 'late'
           when not coalesce(report.final, false)
             and t.permanently_stalled_at is null
-            and t.attempts_count < coalesce(s.opt_max_attempts, f.opt_max_attempts) then 'retry'
+            and t.attempts_count - t.attempts_before_retry < coalesce(s.opt_max_attempts, f.opt_max_attempts) then 'retry'
           else s.when_exhausted
         end as verdict
       from report

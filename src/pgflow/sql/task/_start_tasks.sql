@@ -40,12 +40,12 @@ begin
         started_at = greatest(pgflow._now(), t.queued_at),
         last_worker_id = p_worker_id
     where t.ctid = any (v_row_ids)
-    returning t.run_id, t.step_slug, t.task_index, t.message_id, t.attempts_count
+    returning t.run_id, t.step_slug, t.task_index, t.message_id, t.attempts_count, t.attempts_before_retry
   )
   select array_agg(row(
     p_flow_slug, c.run_id, c.step_slug, c.task_index, null, null, c.message_id, c.attempts_count,
-    coalesce(s.opt_max_attempts, f.opt_max_attempts), coalesce(s.opt_timeout, f.opt_timeout),
-    coalesce(s.opt_base_delay, f.opt_base_delay)
+    least(coalesce(s.opt_max_attempts, f.opt_max_attempts)::bigint + c.attempts_before_retry, 2147483647)::int,
+    coalesce(s.opt_timeout, f.opt_timeout), coalesce(s.opt_base_delay, f.opt_base_delay), c.attempts_before_retry
   )::pgflow.started_task order by c.message_id)
   into v_tasks
   from claimed c
