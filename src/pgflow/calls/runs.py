@@ -80,7 +80,8 @@ def start_runs(
     """
     start_at = "clock_timestamp() + make_interval(secs => %s)" if at is None else "%s::timestamptz"
     return Call(
-        "select to_jsonb(started.run)::text, started.existed from pgflow.start_runs("
+        "select case when started.existed then pgflow.describe_run(started.run) else to_jsonb(started.run) end::text,"
+        " started.existed from pgflow.start_runs("
         f"%s, %s::text[]::jsonb[], %s::text[], %s::text[], {start_at}, %s::uuid[]) as started",
         (
             flow_slug,
@@ -129,7 +130,7 @@ def get_run(run_id: UUID) -> Call[RunRow]:
 def get_run_by_key(flow_slug: str, key: str) -> Call[RunRow | None]:
     """Read the run of a flow that was started with a key: `pgflow.get_run_by_key`. Gives None where there is none."""
     return Call(
-        "select to_jsonb(run)::text from pgflow.get_run_by_key(%s, %s) as run",
+        "select pgflow.describe_run(run)::text from pgflow.get_run_by_key(%s, %s) as run",
         (flow_slug, key),
         lambda rows: _run(rows[0]) if rows else None,
     )
