@@ -10,7 +10,6 @@ from pgflow.graph import (
     differences,
     dot,
     is_valid_slug,
-    levels,
     mermaid,
     problems,
     text,
@@ -151,11 +150,6 @@ def test_a_shape_of_an_older_client_equals_one_without_conditions() -> None:
     assert differences({"steps": [{"slug": "website", "stepType": "single", "dependencies": []}]}, flow(WEBSITE)) == []
 
 
-def test_steps_are_layered_by_their_longest_way_from_a_root() -> None:
-    shape = flow(WEBSITE, SUMMARY, StepShape("other"), StepShape("save", dependencies=("website", "summary")))
-    assert [[step.slug for step in layer] for layer in levels(shape)] == [["website", "other"], ["summary"], ["save"]]
-
-
 DRAWN = flow(
     WEBSITE,
     SUMMARY,
@@ -167,16 +161,42 @@ DRAWN = flow(
 def test_the_terminal_drawing_shows_layers_maps_and_conditions() -> None:
     assert text(DRAWN).splitlines() == [
         "analyse",
-        "│",
-        "├─▶ website",
-        "│",
-        "├─▶ summary    ◀ website",
-        "├─▶ check_link ◀ each of website",
-        "│     when exhausted: skip",
-        "│",
-        "└─▶ end ◀ summary, check_link",
-        '      if {"a": "\\"<b>\\""}, else fail',
+        "  website",
+        "  ├─ summary",
+        "  └─ check_link ◀ each of website",
+        "       when exhausted: skip",
+        "  end           ◀ summary, check_link",
+        '    if {"a": "\\"<b>\\""}, else fail',
     ]
+
+
+def test_a_chain_is_drawn_without_arrows() -> None:
+    chain = [StepShape(f"step_{n}", dependencies=(f"step_{n - 1}",) if n else ()) for n in range(30)]
+    assert text(flow(*chain)).splitlines() == ["analyse", *(f"  step_{n}" for n in range(30))]
+
+
+def test_what_does_not_wait_for_the_step_above_alone_says_for_what_it_waits() -> None:
+    drawn = flow(
+        StepShape("a"),
+        StepShape("b"),
+        StepShape("c", dependencies=("a",)),
+        StepShape("d", dependencies=("a", "b")),
+        StepShape("e", dependencies=("c", "d")),
+        StepShape("f", dependencies=("d",)),
+    )
+    assert text(drawn).splitlines() == [
+        "analyse",
+        "  ├─ a",
+        "  │  c",
+        "  └─ b",
+        "  d    ◀ a, b",
+        "  f",
+        "  e    ◀ c, d",
+    ]
+
+
+def test_a_flow_without_steps_is_its_name() -> None:
+    assert text(flow()) == "analyse\n"
 
 
 def test_a_root_map_is_drawn_over_the_flow_s_input() -> None:

@@ -23,7 +23,6 @@ from pgflow.graph.shape import (
     StepType,
     WhenExhausted,
     WhenUnmet,
-    levels,
     to_json,
 )
 from pgflow.graph.statements import to_sql
@@ -46,7 +45,6 @@ __all__ = [
     "from_row",
     "is_valid_slug",
     "known_steps",
-    "levels",
     "mermaid",
     "option_differences",
     "option_problem",

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from pgflow.graph.differences import jsonb_text
-from pgflow.graph.shape import FlowShape, StepShape, levels
+from pgflow.graph.outline import outline
+from pgflow.graph.shape import FlowShape, StepShape
 
 WIDTH: Final = 80
 """Columns that a drawing for a terminal takes at most."""
 
-_SLUG_WIDTH: Final = 40
+_INDENT: Final = "  "
+_NAME_WIDTH: Final = 40
 _CONDITION_WIDTH: Final = 48
 
 
@@ -45,30 +47,24 @@ def dot(shape: FlowShape) -> str:
 
 
 def text(shape: FlowShape) -> str:
-    """Return a drawing for a terminal, at most 80 columns wide: one branch per step, layer by layer.
+    """Return a drawing for a terminal, at most 80 columns wide, that reads from top to bottom.
 
-    A step's branch names the steps that it waits for; `each of` marks a map step.
+    Steps that run side by side are branches, and what joins them is back where they began. A step waits for the one
+    above it, unless its line names those that it waits for; `each of` marks a map step.
     """
+    by_slug = {step.slug: step for step in shape.steps}
+    drawn = [(lead, by_slug[slug]) for lead, slug in outline({step.slug: step.dependencies for step in shape.steps})]
+    names = [_INDENT + lead + _fit(step.slug, max(_NAME_WIDTH - len(lead), 8)) for lead, step in drawn]
+    width = max(map(_columns, names), default=0)
     lines = [_fit(shape.slug, WIDTH)]
-    layers = levels(shape)
-    for index, layer in enumerate(layers):
-        lines.append("│")
-        slug_width = max(_columns(_shown_slug(step)) for step in layer)
-        for step in layer:
-            is_last = index == len(layers) - 1 and step is layer[-1]
-            lines += _branch(step, slug_width, is_last=is_last)
-    return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
-def _branch(step: StepShape, slug_width: int, *, is_last: bool) -> Iterator[str]:
-    first, following = ("└─▶ ", "    ") if is_last else ("├─▶ ", "│   ")
-    sources = _source_lines(step, WIDTH - len(first) - slug_width - 1)
-    slug = _shown_slug(step)
-    yield f"{first}{slug}{' ' * (slug_width - _columns(slug))} {next(sources, '')}"
-    for line in sources:
-        yield f"{following}{' ' * slug_width} {line}"
-    for line in _condition_lines(step):
-        yield f"{following}  {line}"
+    for name, (lead, step) in zip(names, drawn, strict=True):
+        is_obvious = step.step_type == "single" and len(step.dependencies) == 1
+        sources = [] if is_obvious else list(_source_lines(step, WIDTH - width - 1))
+        lines.append(f"{name}{' ' * (width - _columns(name))} {sources[0] if sources else ''}")
+        following = _INDENT + lead.replace("├─ ", "│  ").replace("└─ ", "   ")
+        lines += [f"{following}{' ' * (width - len(following))} {line}" for line in sources[1:]]
+        lines += [f"{following}  {line}" for line in _condition_lines(step)]
+    return "\n".join(_fit(line.rstrip(), WIDTH) for line in lines) + "\n"
 
 
 def _source_lines(step: StepShape, width: int) -> Iterator[str]:
@@ -125,10 +121,6 @@ def _mermaid_text(line: str) -> str:
 
 def _dot_text(label: str) -> str:
     return '"' + label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
-def _shown_slug(step: StepShape) -> str:
-    return _fit(step.slug, _SLUG_WIDTH)
 
 
 def _fit(line: str, width: int) -> str:

@@ -67,19 +67,6 @@ def to_json(shape: FlowShape) -> dict[str, Json]:
     return {**flow_type, "options": _json_options(shape.options), "steps": [_json_step(step) for step in shape.steps]}
 
 
-def levels(shape: FlowShape) -> list[list[StepShape]]:
-    """Return the steps in layers: root steps first, then always the steps whose last dependency is one layer up."""
-    level_of: dict[str, int] = {}
-    layers: list[list[StepShape]] = []
-    for step in shape.steps:
-        level = 1 + max((level_of.get(dependency, -1) for dependency in step.dependencies), default=-1)
-        level_of[step.slug] = level
-        while len(layers) <= level:
-            layers.append([])
-        layers[level].append(step)
-    return layers
-
-
 def camel_case(name: str) -> str:
     """Return the name of an option as JSON and JavaScript have it."""
     first, *others = name.split("_")
