@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Annotated
@@ -40,23 +41,58 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("init")(scaffolding.init)
-app.command("dev")(developing.dev)
-app.command("check")(checking.check)
-app.command("migrate")(migrating.migrate)
-app.command("compile")(compiling.compile_flows)
-app.command("export")(exporting.export)
-app.command("worker")(working.worker)
-app.command("start")(starting.start)
-app.command("run")(running.run)
-app.command("runs")(listings.runs)
-app.command("flows")(listings.flows)
-app.command("workers")(listings.workers)
-app.command("graph")(graphing.graph)
-app.command("prune")(upkeep.prune)
-app.command("recover")(upkeep.recover)
-app.add_typer(server.app, name="server")
+
+BEGIN, DEFINE, RUN, LOOK, OPERATE = "Begin", "Define flows", "Run flows", "Look", "Operate"
+
+
+def _add(name: str, function: Callable[..., None], panel: str, *examples: str) -> None:
+    """Register a command; its help ends with examples, which docs/cli.md shows too."""
+    app.command(name, rich_help_panel=panel, epilog="\n\n".join(examples))(function)
+
+
+_add("demo", demo.demo, BEGIN, "pgflow demo", "pgflow demo README.md https://example.com")
+_add("init", scaffolding.init, BEGIN, "pgflow init")
+_add("dev", developing.dev, BEGIN, "pgflow dev flows:app")
+_add("check", checking.check, BEGIN, "pgflow check", "pgflow check flows:app --json")
+_add("migrate", migrating.migrate, BEGIN, "pgflow migrate", "pgflow migrate --print > pgflow.sql")
+_add("compile", compiling.compile_flows, DEFINE, "pgflow compile flows:app", "pgflow compile flows:app --sql")
+_add("export", exporting.export, DEFINE, "pgflow export flows:app --typescript > flows.ts")
+_add("flows", listings.flows, DEFINE, "pgflow flows", "pgflow flows --json | jq -r .flow_slug")
+_add(
+    "graph",
+    graphing.graph,
+    DEFINE,
+    "pgflow graph process_order",
+    "pgflow graph flows:app --format mermaid",
+    "pgflow graph flows:app --flow process_order --format dot | dot -Tsvg > flow.svg",
+)
+_add("worker", working.worker, RUN, "pgflow worker flows:app", "pgflow worker flows:app --concurrency 50")
+_add(
+    "start",
+    starting.start,
+    RUN,
+    "pgflow start process_order --input '{\"number\": 7}'",
+    "pgflow start process_order --input @order.json --wait",
+)
+_add(
+    "runs",
+    listings.runs,
+    LOOK,
+    "pgflow runs --status failed --since 1d",
+    "pgflow runs --watch",
+    "pgflow runs --flow process_order --json | jq -r .run_id",
+)
+_add("run", running.run, LOOK, "pgflow run RUN_ID --watch", "pgflow run RUN_ID --json | jq .output")
+_add("workers", listings.workers, LOOK, "pgflow workers", "pgflow workers --all --flow process_order")
+_add(
+    "prune",
+    upkeep.prune,
+    OPERATE,
+    "pgflow prune --older-than 30d --dry-run",
+    "pgflow prune --older-than 12h --flow process_order --yes",
+)
+_add("recover", upkeep.recover, OPERATE, "pgflow recover", "pgflow recover --buffer 0s")
+app.add_typer(server.app, name="server", rich_help_panel=OPERATE)
 
 
 def _print_version(wanted: bool) -> None:
