@@ -42,12 +42,14 @@ generated: $(VENV)/.dev ## Check that generated and frozen files are what they s
 	$(BIN)/python tools/unasync.py --check
 	$(BIN)/python tools/freeze_migrations.py --check
 	$(BIN)/python tools/document_telemetry.py --check
+	$(BIN)/python tools/document_cli.py --check
 	$(BIN)/python tools/document_features.py --check
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code and write the generated files
 	$(BIN)/python tools/unasync.py
 	$(BIN)/python tools/document_telemetry.py
+	$(BIN)/python tools/document_cli.py
 	$(BIN)/python tools/document_features.py
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

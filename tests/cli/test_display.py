@@ -37,9 +37,11 @@ def shown(
     *,
     dependencies: Dependencies | None = None,
     terminal: bool = True,
+    goes_on: bool = False,
     **options: object,
 ) -> list[str]:
-    run = RunRow(RUN_ID, "flow", "completed", {}, None, 0, NOW, NOW + timedelta(seconds=1.5), None)
+    end = None if goes_on else NOW + timedelta(seconds=1.5)
+    run = RunRow(RUN_ID, "flow", "started" if goes_on else "completed", {}, None, 0, NOW, end, None)
     console = Console(width=width, height=24, force_terminal=terminal, color_system=None, legacy_windows=False)
     picture = RunPicture(run, steps, progress or {}, dependencies or {}, **options)  # type: ignore[arg-type]
     with console.capture() as capture:
@@ -65,8 +67,17 @@ def test_a_map_has_a_bar_and_a_count() -> None:
 
 def test_a_map_says_how_many_of_its_tasks_run_and_have_failed() -> None:
     progress = {"each": StepProgress("each", 9_000, 10, 1_234, 1, 1, None)}
-    (_, line) = shown([step("each", "started", started_at=datetime.now(UTC), initial_tasks=10_245)], progress)
+    (_, line) = shown(
+        [step("each", "started", started_at=datetime.now(UTC), initial_tasks=10_245)], progress, goes_on=True
+    )
     assert line.endswith("━─────────────  1,234/10,245, 10 running, 1 failed")
+
+
+def test_what_a_failed_run_left_does_not_go_on() -> None:
+    progress = {"each": StepProgress("each", 2, 1, 1, 0, 1, None)}
+    (_, line) = shown([step("each", "started", started_at=NOW, initial_tasks=4)], progress)
+    assert line.split()[2:4] == ["1.5", "s"]
+    assert line.endswith("1/4")
 
 
 def test_an_error_is_one_line_below_the_steps() -> None:
@@ -197,6 +208,10 @@ def test_a_live_run_shows_some_of_many_errors_and_when_the_database_is_away() ->
     lines = shown(steps, live=True, trouble="the database hasn't answered for 5 s; trying again")
     assert lines[1] == "the database hasn't answered for 5 s; trying again"
     assert lines[-2:] == ["bad_3: error 3", "… 5 more errors"]
+
+
+def test_tags_are_below_the_flow() -> None:
+    assert shown([], tags=["blue", "re\x1bd"])[1:] == ["tags blue, re d"]
 
 
 def test_a_pipe_gets_everything_uncut() -> None:

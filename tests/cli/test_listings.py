@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from client.workbench import Workbench
+from pgflow import sync
 
 
 @pytest.fixture
@@ -64,6 +65,16 @@ def test_runs_are_filtered(pgflow, three_runs, options, expected):
     ended = pgflow("runs", "--json", *options)
     assert [json.loads(line)["run_id"] for line in ended.output.splitlines()] == [three_runs[n] for n in expected]
     assert ended.code == 0
+
+
+def test_runs_are_filtered_by_tags(pgflow, compiled):
+    with sync.PgFlow(compiled) as client:
+        one = client.start_flow("second", 1, tags=["red", "big"])
+        client.start_flow("second", 1, tags="red")
+    assert len(pgflow("runs", "--tag", "red", "--json").output.splitlines()) == 2
+    (only,) = pgflow("runs", "--tag", "red", "--tag", "big", "--json").output.splitlines()
+    assert json.loads(only)["run_id"] == str(one.run_id)
+    assert pgflow("run", one.run_id).output.splitlines()[1].startswith("tags big, red")
 
 
 def test_a_run_as_json_has_the_names_of_its_columns(pgflow, three_runs):

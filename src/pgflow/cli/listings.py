@@ -15,7 +15,7 @@ from pgflow.cli.output import STYLES, JsonOption, UrlOption, age, errors, print_
 from pgflow.cli.tables import Column, print_line, print_rows
 from pgflow.cli.top import RUN_COLUMNS, run_cells, watch_runs
 from pgflow.graph import FlowDefinition, StepShape
-from pgflow.types import Json, WorkerRow
+from pgflow.types import Json, RunStatus, WorkerRow
 
 FlowFilter = Annotated[
     list[str] | None, typer.Option("--flow", metavar="SLUG", help="Only this flow; can be repeated.")
@@ -42,11 +42,20 @@ _WORKER_COLUMNS = (
 
 def runs(
     status: Annotated[
-        list[str] | None, typer.Option("--status", help="Only started, completed or failed ones; can be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            autocompletion=lambda: list(RunStatus),
+            help="Only started, completed or failed ones; can be repeated.",
+        ),
     ] = None,
     flow: FlowFilter = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Started since then: 2h (ago), 7d, 2025-01-31, 2025-01-31T09:30.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Only with this tag; repeated, with all of them.")
     ] = None,
     limit: LimitOption = 20,
     watching: Annotated[bool, typer.Option("--watch", "-w", help="Show them live, until Ctrl-C.")] = False,
@@ -55,7 +64,7 @@ def runs(
 ) -> None:
     """List runs, newest first."""
     earliest = None if since is None else read_instant(since, "--since")
-    filters: dict[str, Any] = {"status": status or None, "flow": flow or None, "since": earliest}
+    filters: dict[str, Any] = {"status": status or None, "flow": flow or None, "since": earliest, "tags": tag or ()}
     with sync.PgFlow(url) as client:
         if watching:
             watch_runs(client, filters, limit, as_json=json)

@@ -48,9 +48,10 @@ def watch(client: sync.PgFlow, run: sync.Run, console: Console, *, timeout: floa
         for line in _changes(client, run, timeout):
             print_line(console, line)
         return
+    tags = run.read_tags()
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for seen, trouble in _look(client, run, timeout):
-            picture = RunPicture(seen.run, seen.steps, seen.progress, dependencies, trouble, live=True)
+            picture = RunPicture(seen.run, seen.steps, seen.progress, dependencies, tags, trouble, live=True)
             live.update(picture, refresh=True)
 
 
@@ -65,7 +66,9 @@ def watch_as_json(client: sync.PgFlow, run: sync.Run) -> None:
 
 def print_run(client: sync.PgFlow, run: sync.Run, console: Console) -> None:
     """Print the run with its steps and its output."""
-    picture = RunPicture(run.row, run.steps, run.read_progress(), dependencies_of(client, run.flow_slug))
+    picture = RunPicture(
+        run.row, run.steps, run.read_progress(), dependencies_of(client, run.flow_slug), run.read_tags()
+    )
     console.print(picture, soft_wrap=not console.is_terminal)
     if run.output is not None:
         text = encode(run.output).decode()

@@ -66,7 +66,7 @@ _add(
     "pgflow graph flows:app --format mermaid",
     "pgflow graph flows:app --flow process_order --format dot | dot -Tsvg > flow.svg",
 )
-_add("worker", working.worker, RUN, "pgflow worker flows:app", "pgflow worker flows:app --concurrency 50")
+_add("worker", working.worker, RUN, "pgflow worker flows:app", "pgflow worker flows:app --reload")
 _add(
     "start",
     starting.start,

@@ -34,12 +34,15 @@ class RunPicture:
     progress: Mapping[str, StepProgress]
     dependencies: Dependencies = field(default_factory=dict)
     """What each step waits for; a step that isn't there stands on its own."""
+    tags: Sequence[str] = ()
     trouble: str | None = None
     live: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width if console.is_terminal else None
-        above = [self._head(width)] + ([Text(self.trouble, style="bold red")] if self.trouble else [])
+        above = [self._head(width)]
+        above += [Text(f"tags {', '.join(map(printable, self.tags))}", style="dim")] if self.tags else []
+        above += [Text(self.trouble, style="bold red")] if self.trouble else []
         below = self._troubles()
         steps = self._step_lines(width)
         if self.live:
@@ -51,17 +54,20 @@ class RunPicture:
             yield line
 
     def _head(self, width: int | None) -> Text:
-        end = self.run.completed_at or self.run.failed_at or datetime.now(UTC)
         rest = Text.assemble(
             "  ",
             (self.run.status, STYLES.get(self.run.status, "")),
             "  ",
-            (duration(self.run.started_at, end), "dim"),
+            (duration(self.run.started_at, self._end()), "dim"),
             "  ",
             (str(self.run.run_id), "dim"),
         )
         slug = self.run.flow_slug
         return Text(slug if width is None else fit(slug, max(width - len(rest), _NARROWEST_NAME)), style="bold") + rest
+
+    def _end(self) -> datetime:
+        """Return when the run ended, else now: until then goes what has begun."""
+        return self.run.completed_at or self.run.failed_at or datetime.now(UTC)
 
     def _step_lines(self, width: int | None) -> list[Text]:
         by_slug = {step.step_slug: step for step in self.steps}
@@ -78,13 +84,19 @@ class RunPicture:
         return outline({slug: self.dependencies[slug] for slug in by_slug})
 
     def _cells(self, step: StepState, lead: str, longest: int | None) -> list[Text]:
-        style = STYLES.get(step.status, "")
+        given_up = self.run.ended and step.status == "started"
+        style = "dim" if given_up else STYLES.get(step.status, "")
         tasks = self.progress.get(step.step_slug)
         slug = step.step_slug if longest is None else fit(step.step_slug, max(longest - len(lead), _NARROWEST_NAME))
         name = Text.assemble((SIGNS.get(step.status, "?"), style), f" {lead}", (slug, style))
-        end = step.completed_at or step.failed_at or step.skipped_at or datetime.now(UTC)
+        end = step.completed_at or step.failed_at or step.skipped_at or self._end()
         bar = _bar(tasks.completed if tasks else 0, step.initial_tasks or 0) if _is_counted(step) else Text()
-        return [name, Text(duration(step.started_at, end), style="dim"), bar, Text(_remark(step, tasks), style="dim")]
+        return [
+            name,
+            Text(duration(step.started_at, end), style="dim"),
+            bar,
+            Text(_remark(step, tasks, given_up), style="dim"),
+        ]
 
     def _troubles(self) -> list[Text]:
         return [line for step in self.steps if (line := _trouble(step, self.progress.get(step.step_slug)))]
@@ -119,11 +131,11 @@ def _bar(done: int, tasks: int) -> Text:
     return Text.assemble(("━" * filled, "green"), ("─" * (_WIDTH_OF_BAR - filled), "dim"))
 
 
-def _remark(step: StepState, tasks: StepProgress | None) -> str:
+def _remark(step: StepState, tasks: StepProgress | None, given_up: bool) -> str:
     parts: list[str] = []
     if tasks and _is_counted(step):
         parts.append(f"{tasks.completed:,}/{step.initial_tasks:,}")
-        if step.status == "started" and tasks.started:
+        if step.status == "started" and tasks.started and not given_up:
             parts.append(f"{tasks.started:,} running")
         if tasks.failed:
             parts.append(f"{tasks.failed:,} failed")

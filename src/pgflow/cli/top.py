@@ -111,10 +111,10 @@ def _texts(row: RunRow) -> list[Text]:
 
 
 def _title(client: sync.PgFlow, filters: dict[str, Any]) -> str:
-    words = ["" if value is None else f"{name} {_word(value)}" for name, value in filters.items()]
+    words = [f"{name} {_word(value)}" for name, value in filters.items() if value]
     database = describe(client.database.url) if client.database.url else ""
-    return ", ".join(word for word in [f"runs in {database}", *words] if word)
+    return ", ".join([f"runs in {database}", *words])
 
 
 def _word(value: Any) -> str:
-    return " or ".join(value) if isinstance(value, list) else str(value)
+    return " ".join(value) if isinstance(value, list) else str(value)
