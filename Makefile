@@ -44,6 +44,7 @@ generated: $(VENV)/.dev ## Check that generated and frozen files are what they s
 	$(BIN)/python tools/document_telemetry.py --check
 	$(BIN)/python tools/document_cli.py --check
 	$(BIN)/python tools/document_features.py --check
+	$(BIN)/python tools/document_compatibility.py --check
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code and write the generated files
@@ -51,6 +52,7 @@ format: $(VENV)/.dev ## Format the code and write the generated files
 	$(BIN)/python tools/document_telemetry.py
 	$(BIN)/python tools/document_cli.py
 	$(BIN)/python tools/document_features.py
+	$(BIN)/python tools/document_compatibility.py
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

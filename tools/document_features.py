@@ -7,15 +7,15 @@ Tests name the rows that they show with the marker `feature`. A row needs such a
 
 from __future__ import annotations
 
-import ast
 import difflib
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import marks
+from marks import ROOT
+
 ROWS = ROOT / "tools" / "features.tsv"
 DOCUMENT = ROOT / "docs" / "features.md"
 NOT_OFFERED = "not offered: "
@@ -26,8 +26,6 @@ What implementations of pgflow in other languages offer, what it is called here,
 are those that tests are marked with: `@pytest.mark.feature("A1.4")`. This page is written by
 `tools/document_features.py`.
 """
-
-Test = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,9 @@ def features() -> list[Feature]:
 def marked_tests() -> dict[str, list[str]]:
     """Return the tests that are marked, by row."""
     found: dict[str, list[str]] = defaultdict(list)
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for name, test in _tests_of(ast.parse(path.read_text(encoding="utf-8"))):
-            for row in _rows_of(test):
-                found[row].append(f"{path.relative_to(ROOT)}::{name}")
+    for test, rows in marks.marked_tests("feature"):
+        for row in rows:
+            found[row].append(test)
     return found
 
 
@@ -80,7 +77,7 @@ def document() -> str:
     listed, marked = features(), marked_tests()
     if found := problems(listed, marked):
         raise ValueError("\n".join(found))
-    offered = [f"| {f.row} | {f.title} | {f.call} | {_shown(marked[f.row])} |" for f in listed if f.reason is None]
+    offered = [f"| {f.row} | {f.title} | {f.call} | {marks.shown(marked[f.row])} |" for f in listed if f.reason is None]
     absent = [f"| {f.row} | {f.title} | {f.reason} |" for f in listed if f.reason is not None]
     table = ["| | Feature | Here | Tests |", "|---|---|---|---|", *offered]
     others = ["| | Feature | Why not, or what instead |", "|---|---|---|", *absent]
@@ -102,31 +99,6 @@ def main() -> int:
     DOCUMENT.write_text(wanted, encoding="utf-8")
     print("wrote docs/features.md")
     return 0
-
-
-def _tests_of(scope: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple[str, Test]]:
-    for node in scope.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield prefix + node.name, node
-        elif isinstance(node, ast.ClassDef):
-            yield from _tests_of(node, f"{prefix}{node.name}::")
-
-
-def _rows_of(test: Test) -> list[str]:
-    return [
-        str(argument.value)
-        for decorator in test.decorator_list
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.feature"
-        for argument in decorator.args
-        if isinstance(argument, ast.Constant)
-    ]
-
-
-def _shown(tests: Sequence[str]) -> str:
-    """Return the first two tests with their files, and how many more there are."""
-    shown = [f"`{test}`" for test in tests[:2]]
-    more = [f"{len(tests) - 2} more"] if len(tests) > 2 else []
-    return ", ".join([*shown, *more])
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ DOCUMENTS = [
     "docs/cli.md",
     "docs/client.md",
     "docs/control.md",
+    "docs/compatibility.md",
     "docs/handlers.md",
     "docs/features.md",
     "docs/jobs.md",

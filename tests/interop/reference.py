@@ -72,9 +72,18 @@ class NodeWorker:
 
 def run_client(*arguments: str, url: str | None = None) -> str:
     """Run client.ts and return what it prints."""
-    command = [str(node()), "client.ts", *arguments]
+    return run_program("client.ts", *arguments, url=url)
+
+
+def run_program(*arguments: str, url: str | None = None) -> str:
+    """Run a program of this folder and return what it prints."""
     ended = subprocess.run(
-        command, cwd=DIRECTORY, env=_environment(url), capture_output=True, text=True, timeout=DEADLINE_SECONDS
+        [str(node()), *arguments],
+        cwd=DIRECTORY,
+        env=_environment(url),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

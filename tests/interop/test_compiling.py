@@ -38,10 +38,12 @@ def compile_in_node(url: str, flow_slug: str) -> None:
 
 
 @pytest.mark.parametrize("flow", TWINS, ids=lambda flow: flow.slug)
+@pytest.mark.compatible("typescript", "pgflow compile --sql")
 def test_both_compilers_print_the_same_statements(flow: Flow) -> None:
     assert to_sql(flow.flow_shape) == run_client("compile", flow.slug).splitlines()
 
 
+@pytest.mark.compatible("typescript", "rows of flows, steps and dependencies", "create_flow", "add_step")
 async def test_both_compilers_register_the_same_rows(url: str) -> None:
     async with PgFlow(url) as app:
         assert await app.ensure_compiled(flows.everything) == "compiled"
@@ -52,6 +54,7 @@ async def test_both_compilers_register_the_same_rows(url: str) -> None:
     assert [len(rows) for rows in by_python.values()] == [1, 5, 5, 1]
 
 
+@pytest.mark.compatible("typescript", "create_flow", "add_step")
 async def test_a_flow_that_node_has_compiled_is_verified_and_worked_by_python(url: str) -> None:
     compile_in_node(url, "chain")
     async with PgFlow(url) as app:
@@ -70,6 +73,7 @@ async def test_compiling_in_both_languages_leaves_what_the_first_has_made(url: s
         assert await app.ensure_compiled(flows.everything) == "verified"
 
 
+@pytest.mark.compatible("typescript", "rows of flows, steps and dependencies")
 async def test_both_languages_may_compile_a_flow_at_once(url: str) -> None:
     statements = run_client("compile", "everything")
     async with PgFlow(url) as app:

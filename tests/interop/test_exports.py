@@ -66,12 +66,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.compatible("typescript", "pgflow export")
 def test_exported_flows_are_compiled_by_the_dsl_to_the_same_statements(folder: Path) -> None:
     (folder / "exported.ts").write_text(to_typescript(PLAIN), encoding="utf-8")
     statements = [statement for shape in sorted(PLAIN, key=_exported_name) for statement in to_sql(shape)]
     assert run_client("compile-file", str(folder / "exported.ts")).splitlines() == statements
 
 
+@pytest.mark.compatible("typescript", "pgflow export")
 def test_exported_flows_are_accepted_by_the_compiler_of_typescript(folder: Path) -> None:
     (folder / "exported.ts").write_text(to_typescript(PLAIN), encoding="utf-8")
     options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "esnext", "--skipLibCheck"]
@@ -79,6 +81,7 @@ def test_exported_flows_are_accepted_by_the_compiler_of_typescript(folder: Path)
 
 
 @pytest.mark.parametrize("shape", REFUSED, ids=lambda shape: f"{shape.slug}-{shape.steps[0].slug}")
+@pytest.mark.compatible("typescript", "pgflow export")
 def test_what_is_said_to_be_refused_is_refused_by_the_dsl(folder: Path, shape: FlowShape) -> None:
     assert typescript_problems(shape)
     (folder / "exported.ts").write_text(to_typescript([shape]), encoding="utf-8")
@@ -87,6 +90,7 @@ def test_what_is_said_to_be_refused_is_refused_by_the_dsl(folder: Path, shape: F
 
 
 @pytest.mark.parametrize("shape", [CONDITIONAL, flows.everything.flow_shape], ids=lambda shape: shape.slug)
+@pytest.mark.compatible("typescript", "pgflow export")
 def test_exported_typescript_says_what_the_flow_is(tmp_path: Path, shape: FlowShape) -> None:
     (tmp_path / "exported.ts").write_text(to_typescript([shape]).replace("'@pgflow/dsl'", "'./recorder.ts'"))
     shutil.copy(DIRECTORY / "recorder.ts", tmp_path)
@@ -97,6 +101,7 @@ def test_exported_typescript_says_what_the_flow_is(tmp_path: Path, shape: FlowSh
     assert [_step_of_typescript(step) for step in steps] == list(shape.steps)
 
 
+@pytest.mark.compatible("elixir", "pgflow export")
 def test_exported_elixir_says_what_the_flows_are(tmp_path: Path) -> None:
     job = FlowShape("send", (StepShape("send"),), timeout=5, flow_type="job")
     shapes = [*PLAIN, CONDITIONAL, job]

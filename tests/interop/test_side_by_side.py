@@ -69,6 +69,7 @@ async def work_in_turn(
 
 
 @pytest.mark.parametrize("languages", [["node", "python"] * 2, ["python", "node"] * 2], ids="-".join)
+@pytest.mark.compatible("typescript", "messages", "start_tasks", "complete_task")
 async def test_the_steps_of_a_chain_are_worked_by_both_languages_in_turn(url: str, languages: list[str]) -> None:
     async with PgFlow(url) as app:
         await app.ensure_compiled(flows.chain())
@@ -79,6 +80,8 @@ async def test_the_steps_of_a_chain_are_worked_by_both_languages_in_turn(url: st
     assert query(url, "select count(*) from pgmq.q_chain") == [{"count": 0}]
 
 
+@pytest.mark.feature("A4.1", "A4.23")
+@pytest.mark.compatible("typescript", "workers of two languages on one queue", "start_tasks", "complete_task")
 async def test_both_languages_compete_for_a_map_and_work_each_element_once(
     url: str, node_worker: Callable[..., NodeWorker]
 ) -> None:
@@ -98,6 +101,7 @@ async def test_both_languages_compete_for_a_map_and_work_each_element_once(
     assert query(url, "select count(*) from pgmq.a_elements") == [{"count": len(NUMBERS) + 1}]
 
 
+@pytest.mark.compatible("typescript", "start_flow")
 async def test_a_run_that_node_has_started_is_worked_by_python(url: str) -> None:
     async with PgFlow(url) as app, working(app, flows.chain()):
         run_id = await asyncio.to_thread(run_client, "start", "chain", '["before"]', url=url)
@@ -105,6 +109,7 @@ async def test_a_run_that_node_has_started_is_worked_by_python(url: str) -> None
         assert await run.result(DEADLINE_SECONDS) == {"fourth": ["before", *["python"] * 4]}
 
 
+@pytest.mark.compatible("typescript", "messages", "start_tasks", "complete_task")
 async def test_a_run_that_python_has_started_is_worked_by_node(
     url: str, node_worker: Callable[..., NodeWorker]
 ) -> None:
@@ -115,6 +120,7 @@ async def test_a_run_that_python_has_started_is_worked_by_node(
         assert await run.result(DEADLINE_SECONDS) == {"fourth": ["before", *["node"] * 4]}
 
 
+@pytest.mark.compatible("typescript", "start_tasks")
 async def test_a_step_of_node_reads_the_input_of_its_run(url: str, node_worker: Callable[..., NodeWorker]) -> None:
     async with PgFlow(url) as app:
         await app.ensure_compiled(flows.late)
@@ -123,6 +129,7 @@ async def test_a_step_of_node_reads_the_input_of_its_run(url: str, node_worker: 
         assert await run.result(DEADLINE_SECONDS) == {"greet": "hello world"}
 
 
+@pytest.mark.compatible("typescript", "fail_task")
 async def test_what_fails_in_python_is_retried_by_node(url: str) -> None:
     async with PgFlow(url) as app:
         await app.ensure_compiled(flows.fragile())
@@ -134,6 +141,7 @@ async def test_what_fails_in_python_is_retried_by_node(url: str) -> None:
     assert task(url)["attempts_count"] == 2
 
 
+@pytest.mark.compatible("typescript", "fail_task")
 async def test_what_fails_in_node_is_retried_by_python(url: str) -> None:
     async with PgFlow(url) as app:
         await app.ensure_compiled(flows.fragile())
@@ -155,6 +163,7 @@ AWKWARD = {
 
 
 @pytest.mark.parametrize("languages", [["node", "python"], ["python", "node"]], ids="-".join)
+@pytest.mark.compatible("typescript", "values")
 async def test_values_cross_between_the_languages_unchanged(url: str, languages: list[str]) -> None:
     async with PgFlow(url) as app:
         await app.ensure_compiled(flows.echo())
@@ -163,6 +172,7 @@ async def test_values_cross_between_the_languages_unchanged(url: str, languages:
         assert await run.result(DEADLINE_SECONDS) == {"back": AWKWARD}
 
 
+@pytest.mark.compatible("typescript", "values")
 async def test_falsy_outputs_of_python_reach_node(url: str) -> None:
     async with PgFlow(url) as app:
         await app.ensure_compiled(flows.falsy())
@@ -181,6 +191,7 @@ async def test_the_client_of_node_reports_falsy_outputs_as_null(url: str) -> Non
         assert await run.result(DEADLINE_SECONDS) == {"shown": {**dict.fromkeys(flows.FALSY), "nothing": []}}
 
 
+@pytest.mark.compatible("typescript", "requeue_stalled_tasks")
 async def test_a_task_of_a_killed_python_worker_is_taken_over_by_node(
     url: str, node_worker: Callable[..., NodeWorker]
 ) -> None:
@@ -196,6 +207,7 @@ async def test_a_task_of_a_killed_python_worker_is_taken_over_by_node(
     assert (task(url)["attempts_count"], task(url)["requeued_count"]) == (2, 1)
 
 
+@pytest.mark.compatible("typescript", "requeue_stalled_tasks")
 async def test_a_task_of_a_killed_node_worker_is_taken_over_by_python(
     url: str, node_worker: Callable[..., NodeWorker], tmp_path: Path
 ) -> None:
@@ -211,6 +223,7 @@ async def test_a_task_of_a_killed_node_worker_is_taken_over_by_python(
     assert (task(url)["attempts_count"], task(url)["requeued_count"]) == (2, 1)
 
 
+@pytest.mark.compatible("typescript", "reports that come too late")
 async def test_a_report_of_node_that_comes_too_late_changes_nothing(
     url: str, node_worker: Callable[..., NodeWorker], tmp_path: Path
 ) -> None:
@@ -229,6 +242,7 @@ async def test_a_report_of_node_that_comes_too_late_changes_nothing(
         assert await run.result(DEADLINE_SECONDS) == {"only": "python"}
 
 
+@pytest.mark.compatible("typescript", "rows of workers", "mark_worker_stopped")
 async def test_a_worker_of_node_is_listed_asked_to_leave_and_listed_as_stopped(
     url: str, node_worker: Callable[..., NodeWorker]
 ) -> None:
@@ -242,6 +256,7 @@ async def test_a_worker_of_node_is_listed_asked_to_leave_and_listed_as_stopped(
     assert row["stopped_at"] is not None
 
 
+@pytest.mark.compatible("typescript", "rows of workers")
 async def test_a_worker_of_node_ends_at_a_signal(url: str, node_worker: Callable[..., NodeWorker]) -> None:
     async with PgFlow(url) as app:
         await app.ensure_compiled(flows.chain())
