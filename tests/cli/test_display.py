@@ -136,6 +136,14 @@ def test_a_terminal_sees_colours_and_a_live_tree(pgflow, compiled, folder, argum
     assert "greet" in text
 
 
+def test_a_terminal_sees_how_far_a_bulk_start_has_come(compiled, folder) -> None:
+    (folder / "lines.jsonl").write_text("1\n" * 1500)
+    text = on_terminal(["start", "greeting", "--inputs", "lines.jsonl"])
+    assert "starting greeting" in text
+    assert "1,000 runs" in text
+    assert "1,500 runs were started in " in text
+
+
 def on_terminal(arguments: list[str]) -> str:
     """Run a command on a pseudo-terminal of 80 columns and return all that it writes."""
     process, terminal = pty.fork()
