@@ -190,7 +190,8 @@ class ExchangeLoop:
         async with self._batch() as reports:
             if not reports:
                 return
-            room = self._pace.continuations(len(reports), self._room())
+            # What goes on is cheaper than what is read from a queue, so it may exceed the reserve for a moment.
+            room = self._pace.continuations(len(reports), self._room() + self._pace.reserve)
             with self._asking_for(room):
                 traded = await self._trader.report(reports, self._wanted(), room)
             self._pace.continued(len(reports), len(traded.exchanged.tasks))

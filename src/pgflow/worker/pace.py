@@ -49,11 +49,16 @@ class Pace:
     @property
     def capacity(self) -> int:
         """How many tasks to hold, those that run included."""
+        return self._concurrency + self.reserve
+
+    @property
+    def reserve(self) -> int:
+        """How many tasks to hold beside those that run."""
         if self._handler_seconds is None:
-            return self._concurrency
+            return 0
         ahead = min(2 * self._exchange_seconds, self.LONGEST_AHEAD)
         reserve = self._concurrency * ahead / max(self._handler_seconds, 1e-6)
-        return self._concurrency + min(int(reserve), self.LARGEST_RESERVE)
+        return min(int(reserve), self.LARGEST_RESERVE)
 
     def handler_took(self, seconds: float) -> None:
         """Learn from a handler that has ended. Slow ones count at once, fast ones only in the long run."""
