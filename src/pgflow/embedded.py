@@ -155,11 +155,22 @@ def _plain_errors(data: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PgFlowError(f"can't run a server in {data}: {error.strerror} ({error.filename or data})") from error
+        place = error.filename or data
+        raise PgFlowError(f"can't run a server in {data}: {error.strerror} ({place}); {_way_out(error)}") from error
     except psycopg.Error as error:
         raise PgFlowError(
             f"the server in {data} refuses: {' '.join(str(error).split())}; log: {data / _LOG}"
         ) from error
+
+
+def _way_out(error: OSError) -> str:
+    match error:
+        case PermissionError():
+            return "make that folder yours, or give the URL of a server"
+        case NotADirectoryError() | FileExistsError():
+            return "move the file away that stands for a folder, or give the URL of a server"
+        case _:
+            return "mend that, or give the URL of a server"
 
 
 @contextmanager

@@ -81,7 +81,9 @@ def test_every_command_has_help(pgflow, command):
 def test_what_is_no_usage_ends_with_2(pgflow, line):
     ended = pgflow(*line.split())
     assert (ended.code, ended.output) == (2, "")
-    assert "Error" in ended.errors
+    assert ended.errors.startswith("pgflow: ")
+    assert ended.errors.endswith(" --help` shows how to call it\n")
+    assert ended.errors.count("\n") == 1
 
 
 def test_debug_shows_the_traceback_and_keeps_the_exit_code(run_process, compiled):

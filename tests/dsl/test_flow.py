@@ -271,7 +271,7 @@ def test_a_process_needs_a_function_that_it_can_import(flow: Flow) -> None:
 
 
 def test_a_flow_without_steps_cannot_be_registered() -> None:
-    with pytest.raises(DefinitionError, match=r"^flow 'analyse' has no steps$"):
+    with pytest.raises(DefinitionError, match=r"^flow 'analyse' has no steps; a flow needs at least one$"):
         Flow("analyse").check()
 
 

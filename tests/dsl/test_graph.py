@@ -45,7 +45,7 @@ def test_a_good_flow_has_no_problems() -> None:
 @pytest.mark.parametrize(
     ("shape", "problem"),
     [
-        (flow(), "flow 'analyse' has no steps"),
+        (flow(), "flow 'analyse' has no steps; a flow needs at least one"),
         (FlowShape("x" * 48, (WEBSITE,)), "is 48 characters long, more than 47"),
         (FlowShape("run", (WEBSITE,)), "flow slug 'run' is reserved"),
         (flow(WEBSITE, max_attempts=0), "flow 'analyse': max_attempts must be from 1 to 2147483647, not 0"),

@@ -106,7 +106,8 @@ def _import(module_name: str) -> object:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise PgFlowError(f"no module {module_name!r} here or on the Python path; run this where it is") from error
+            hint = _spelling(module_name) or "run this where it is"
+            raise PgFlowError(f"no module {module_name!r} here or on the Python path; {hint}") from error
         missing = f"{error}; install it where pgflow is, or correct the name"
         raise PgFlowError(f"{_last_place(error, module_name)}{missing}") from error
     except DefinitionError as error:
@@ -117,6 +118,12 @@ def _import(module_name: str) -> object:
         raise PgFlowError(f"{_place(error.filename, error.lineno)}: {type(error).__name__}: {error.msg}") from error
     except (Exception, SystemExit) as error:
         raise PgFlowError(f"{_last_place(error, module_name)}{type(error).__name__}: {error}") from error
+
+
+def _spelling(module_name: str) -> str | None:
+    """Return a hint for the name of a file in place of a module's."""
+    spelled = module_name.removeprefix("./").removesuffix(".py").strip("/").replace("/", ".")
+    return None if spelled == module_name else f"modules are named without .py and with dots: `{spelled}:app`"
 
 
 def _last_place(error: BaseException, module_name: str) -> str:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg
 import typer
@@ -32,7 +32,7 @@ from pgflow.cli import (
     working,
 )
 from pgflow.cli.output import errors
-from pgflow.errors import ConnectionLost, PgFlowError, RunFailed, SchemaError, WaitTimeout
+from pgflow.errors import ConnectionLost, PgFlowError, RunFailed, RunNotFound, SchemaError, WaitTimeout
 
 app = typer.Typer(
     name="pgflow",
@@ -120,15 +120,40 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # a terminal that lacks a character shows another one
             stream.reconfigure(errors="replace")
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except (PgFlowError, psycopg.Error) as error:
         if os.environ.get("PGFLOW_DEBUG"):
             traceback.print_exception(error)
-        message = " ".join(str(error).split())
-        errors.print(f"pgflow: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _say(" ".join(str(error).split()) + _hint(error))
         sys.exit(_exit_code(error))
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # the mark of a usage error, whose class Typer keeps to itself
+            raise
+        _explain_usage(error)
+        sys.exit(2)
+
+
+def _say(message: str) -> None:
+    errors.print(f"pgflow: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _explain_usage(error: Any) -> None:
+    """Say in one line what is wrong with the arguments; show the help where there are none."""
+    command = error.ctx.command_path if getattr(error, "ctx", None) else "pgflow"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return
+    message = " ".join(str(error.format_message()).split())
+    said = f"{message[:1].lower()}{message[1:].removesuffix('.')}"
+    _say(f"{said}{' ' if said.endswith('?') else '; '}`{command} --help` shows how to call it")
+
+
+def _hint(error: Exception) -> str:
+    """Return what to do about an error that doesn't say so itself, since it concerns programs too."""
+    return "; `pgflow runs` lists those there are" if isinstance(error, RunNotFound) else ""
 
 
 def _exit_code(error: Exception) -> int:

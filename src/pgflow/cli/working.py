@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -75,6 +76,10 @@ async def _health(app: PgFlow, host: str, port: int) -> AsyncIterator[None]:
         try:
             pages = await stack.enter_async_context(health.pages(app, host=host, port=port))
         except OSError as error:
-            raise PgFlowError(f"can't serve the health at {host}:{port}: {error.strerror or error}") from error
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
+            message = (
+                f"can't serve the health at {host}:{port}: {reason}; choose another --health-port or --health-host"
+            )
+            raise PgFlowError(message) from error
         logger.info("health at http://%s:%d/health", host, pages.port)
         yield

@@ -49,7 +49,7 @@ def problems(shape: FlowShape) -> list[str]:
     """Return everything that is wrong with a shape, in the order of the declaration; an empty list if nothing is."""
     found = flow_problems(shape)
     if not shape.steps:
-        found.append(f"flow {shape.slug!r} has no steps")
+        found.append(f"flow {shape.slug!r} has no steps; a flow needs at least one")
     slugs = [step.slug for step in shape.steps]
     for index, step in enumerate(shape.steps):
         found += step_problems(step, slugs[:index], slugs[index + 1 :])
