@@ -140,6 +140,24 @@ async def greet(greeting: str, flow_input: dict[str, str]) -> str:
     return f"{greeting} {flow_input['name']}"
 
 
+branches = Flow("branches")
+
+
+@branches.step(if_={"left": True})
+async def left(input: dict[str, bool]) -> str:  # noqa: A002
+    return "python"
+
+
+@branches.step(if_not={"left": True})
+async def right(input: dict[str, bool]) -> str:  # noqa: A002
+    return "python"
+
+
+@branches.step(depends_on=["left", "right"])
+async def joined(deps: dict[str, str]) -> dict[str, str]:
+    return deps
+
+
 everything = Flow("everything", max_attempts=7, base_delay=2, timeout=90)
 
 

@@ -54,6 +54,12 @@ export const late = new Flow<{ name: string }>({ slug: 'late', ...OPTIONS })
     return `${deps.greeting} ${(await context.flowInput).name}`;
   });
 
+/** Python has compiled it with conditions, which this DSL can't say: only what is met runs, and is in what follows. */
+export const branches = new Flow<{ left: boolean }>({ slug: 'branches', ...OPTIONS })
+  .step({ slug: 'left' }, () => 'node')
+  .step({ slug: 'right' }, () => 'node')
+  .step({ slug: 'joined', dependsOn: ['left', 'right'] }, (deps: any) => deps);
+
 /** Everything that the DSL can say. */
 export const everything = new Flow<number[]>({ slug: 'everything', maxAttempts: 7, baseDelay: 2, timeout: 90 })
   .array({ slug: 'numbers', startDelay: 0 }, (): number[] => [1, 2, 3])

@@ -11,7 +11,7 @@ import pytest
 from interop import flows
 from interop.reference import run_program
 from pgflow import Flow, PgFlow
-from worker.running import query, working
+from worker.running import eventually, query, working
 
 # Stands for what Supabase's platform does with broadcasts.
 REALTIME = """
@@ -74,3 +74,15 @@ async def test_the_client_of_typescript_hears_why_a_run_failed(url: str) -> None
     assert [each["event"]["event_type"] for each in events][-2:] == ["step:failed", "run:failed"]
     assert (followed["status"], followed["error"]) == ("failed", "ValueError: no")
     assert followed["steps"] == {"only": ["failed", None]}
+
+
+@pytest.mark.compatible("typescript", "events", "runs that are cancelled and retried")
+async def test_the_client_of_typescript_hears_that_a_run_was_cancelled(url: str) -> None:
+    async with PgFlow(url) as app:
+        await app.ensure_compiled(failing)
+        watching = asyncio.create_task(asyncio.to_thread(run_program, "watch.ts", failing.slug, "{}", url=url))
+        await eventually(lambda: query(url, "select run_id from pgflow.runs"), "the run is started")
+        (row,) = query(url, "select run_id from pgflow.runs")
+        assert await app.cancel_run(row["run_id"], reason="no time") == "cancelled"
+        followed = json.loads((await watching).splitlines()[-2])
+    assert (followed["status"], followed["error"]) == ("failed", "Run cancelled: no time")

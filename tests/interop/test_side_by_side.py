@@ -242,6 +242,68 @@ async def test_a_report_of_node_that_comes_too_late_changes_nothing(
         assert await run.result(DEADLINE_SECONDS) == {"only": "python"}
 
 
+@pytest.mark.compatible("typescript", "runs that are cancelled and retried")
+async def test_a_run_that_is_cancelled_while_node_works_it_stays_cancelled(
+    url: str, node_worker: Callable[..., NodeWorker], tmp_path: Path
+) -> None:
+    async with PgFlow(url) as app:
+        await app.ensure_compiled(flows.held())
+        run = await app.start_flow("held", {"until": str(tmp_path / "file")})
+        worker = node_worker("held", tasks=1)
+        await asyncio.to_thread(worker.until_printed, "works only")
+        await run.cancel(reason="too slow")
+        before = task(url)
+        (tmp_path / "file").touch()
+        await asyncio.to_thread(worker.finish)
+        assert task(url) == before
+        await run.refresh()
+    assert (run.status, run.cancelled, run.cancel_reason) == ("failed", True, "too slow")
+    assert query(url, "select count(*) from pgmq.q_held") == [{"count": 0}]
+
+
+@pytest.mark.compatible("typescript", "runs that are cancelled and retried")
+@pytest.mark.parametrize(("fails_in", "succeeds_in"), [("node", "python"), ("python", "node")])
+async def test_a_run_that_failed_in_one_language_is_retried_in_the_other(
+    url: str, fails_in: str, succeeds_in: str
+) -> None:
+    async with PgFlow(url) as app:
+        await app.ensure_compiled(flows.fragile())
+        query(url, "update pgflow.flows set opt_max_attempts = 1")
+        run = await app.start_flow("fragile", {"fails_in": fails_in})
+        await work_in_turn(app, url, flows.fragile, [fails_in])
+        assert (await run.refresh()).status == "failed"
+        await run.retry()
+        await work_in_turn(app, url, flows.fragile, [succeeds_in])
+        assert (await run.result(DEADLINE_SECONDS))["only"].startswith(succeeds_in)
+
+
+@pytest.mark.compatible("typescript", "runs that are cancelled and retried")
+async def test_a_run_that_is_retried_has_all_its_attempts_again_in_node(url: str) -> None:
+    async with PgFlow(url) as app:
+        await app.ensure_compiled(flows.fragile())
+        query(url, "update pgflow.flows set opt_max_attempts = 2")
+        run = await app.start_flow("fragile", {"fails_in": "node"})
+        await work_in_node(url, "fragile", tasks=2)
+        assert (await run.refresh()).status == "failed"
+        await run.retry()
+        await work_in_node(url, "fragile", tasks=1)
+        assert ((await run.refresh()).status, task(url)["status"]) == ("started", "queued")
+        await work_in_node(url, "fragile", tasks=1)
+        assert ((await run.refresh()).status, task(url)["attempts_count"]) == ("failed", 4)
+
+
+@pytest.mark.compatible("typescript", "conditions of steps")
+@pytest.mark.parametrize("left", [True, False])
+async def test_node_works_the_steps_whose_conditions_are_met(
+    url: str, node_worker: Callable[..., NodeWorker], left: bool
+) -> None:
+    async with PgFlow(url) as app:
+        await app.ensure_compiled(flows.branches)
+        node_worker("branches")
+        run = await app.start_flow("branches", {"left": left})
+        assert await run.result(DEADLINE_SECONDS) == {"joined": {"left" if left else "right": "node"}}
+
+
 @pytest.mark.compatible("typescript", "rows of workers", "mark_worker_stopped")
 async def test_a_worker_of_node_is_listed_asked_to_leave_and_listed_as_stopped(
     url: str, node_worker: Callable[..., NodeWorker]
