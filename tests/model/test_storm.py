@@ -64,6 +64,8 @@ class Session:
             self.force_skip: 1,
             self.delay: 1,
             self.die: 1,
+            self.cancel: 2,
+            self.retry: 5,
         }
         while time.monotonic() < deadline:
             [call] = self.chance.choices(list(calls), list(calls.values()))
@@ -77,6 +79,13 @@ class Session:
         if value(self.connection, "select count(*) from pgflow.runs where status = 'started'") < MOST_RUNS:
             inputs = [as_json(list(range(self.chance.randrange(5)))) for _ in range(self.chance.randrange(1, 4))]
             self.connection.execute("select pgflow.start_flows(%s, %s)", (self.chance.choice(FLOWS), inputs))
+
+    def cancel(self) -> None:
+        """Cancel runs of several flows, in any order, some of which have ended or are gone."""
+        self.connection.execute("select * from pgflow.cancel_runs(%s, 'storm')", (self.some_runs(),))
+
+    def retry(self) -> None:
+        self.connection.execute("select * from pgflow.retry_runs(%s)", (self.some_runs(),))
 
     def delay(self) -> None:
         flow = self.chance.choice(FLOWS)
@@ -216,6 +225,9 @@ class Session:
     def any_output(self) -> object:
         return as_json(self.chance.choice([[], [1], [1, 2, 3], [1, 2, 3], [[0]] * 4, {"is": "no array"}]))
 
+    def some_runs(self) -> list[UUID | None]:
+        return [self.any_run(flow) for flow in self.chance.sample(FLOWS, self.chance.randrange(1, 4))]
+
     def any_run(self, flow: str) -> UUID | None:
         query = "select run_id from pgflow.runs where flow_slug = %s order by started_at desc limit 10"
         run_ids = [found["run_id"] for found in rows(self.connection, query, flow)]
@@ -274,13 +286,30 @@ def test_all_calls_at_once_end_in_neither_deadlock_nor_contradiction(
     statistics.update(sum((session.calls for session in sessions), Counter()))
     ended = rows(observer, "select event, count(*) from realtime.messages where event like 'run:%' group by event")
     statistics.update({found["event"]: found["count"] for found in ended})
-    assert statistics.keys() >= {"run:completed", "run:failed", "prune", "force_skip"}
+    again = "select count(*) - count(distinct topic) from realtime.messages where event = 'run:started'"
+    statistics["run:started again"] = value(observer, again)
+    assert statistics.keys() >= {"run:completed", "run:failed", "prune", "force_skip", "cancel", "retry"}
+    assert statistics["run:started again"] > 0
 
 
 def check_events(connection: Connection) -> None:
-    """No run ends twice, and no step ends twice."""
+    """No run and no step ends twice, unless the run was retried in between; what has completed never does."""
+    connection.execute("create index on realtime.messages (topic, id)")
     query = """
-        select topic, coalesce(payload ->> 'step_slug', 'run') as what, array_agg(event) as events
-        from realtime.messages where event not like '%:started' group by 1, 2 having count(*) > 1
+        select * from (
+          select id, topic, event,
+            lag(event) over thing as event_before,
+            lag(id) over thing as id_before
+          from realtime.messages
+          where event not like '%:started'
+          window thing as (partition by topic, coalesce(payload ->> 'step_slug', 'run') order by id)
+        ) as ended
+        where id_before is not null and (
+          event_before like '%:completed'
+          or not exists (
+            select from realtime.messages m
+            where m.topic = ended.topic and m.id between ended.id_before and ended.id and m.event = 'run:started'
+          )
+        )
     """
     assert rows(connection, query) == []

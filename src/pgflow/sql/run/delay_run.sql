@@ -6,9 +6,15 @@ as $$
 declare
   v_message_ids bigint[];
 begin
-  select array_agg(t.message_id) into v_message_ids
-  from pgflow.step_tasks t
-  where t.run_id = p_run_id and t.flow_slug = p_flow_slug and t.status = 'queued' and t.message_id is not null;
+  -- Tasks before their messages, as everybody locks them: a report may change several messages, one after the other.
+  with queued as (
+    select t.message_id
+    from pgflow.step_tasks t
+    where t.run_id = p_run_id and t.flow_slug = p_flow_slug and t.status = 'queued' and t.message_id is not null
+    order by t.step_slug, t.task_index
+    for no key update of t
+  )
+  select array_agg(queued.message_id) into v_message_ids from queued;
 
   if v_message_ids is null then
     return 0;
