@@ -12,8 +12,8 @@ import pytest
 from psycopg import Connection, sql
 
 from model import snapshot
+from model.controlling import ControllingModel
 from model.definition import Flow
-from model.exchanging import ExchangingModel
 from model.records import Completion, Demand, Exchanged, Failure, Refused, Release, StartedTask
 from model.values import Value, as_json, as_text
 
@@ -31,7 +31,7 @@ class Comparison:
 
     def __init__(self, connection: Connection[Any], *flows: Flow) -> None:
         self.connection = connection
-        self.model = ExchangingModel(flows, WORKERS)
+        self.model = ControllingModel(flows, WORKERS)
         self.calls: list[str] = []
         self._set_clock()
         for flow in flows:
@@ -177,6 +177,20 @@ class Comparison:
             lambda: self._value("select pgflow.requeue_stalled_tasks()"),
             self.model.requeue_stalled_tasks,
         )
+
+    def cancel_runs(self, run_ids: Sequence[UUID], reason: str | None) -> None:
+        """Cancel some runs."""
+        query = "select jsonb_object_agg(run_id, outcome) from pgflow.cancel_runs(%s, %s)"
+        self._call(
+            "cancel_runs",
+            lambda: self._value(query, list(run_ids), reason),
+            lambda: self.model.cancel_runs(run_ids, reason),
+        )
+
+    def retry_runs(self, run_ids: Sequence[UUID]) -> None:
+        """Let some runs go on."""
+        query = "select jsonb_object_agg(run_id, outcome) from pgflow.retry_runs(%s)"
+        self._call("retry_runs", lambda: self._value(query, list(run_ids)), lambda: self.model.retry_runs(run_ids))
 
     def start_ready_steps(self, run_id: UUID) -> None:
         """Call this building block."""

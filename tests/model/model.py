@@ -297,8 +297,11 @@ class Model:
     def _fail_run(self, run: Run, slug: str, error: str | None) -> None:
         state = run.states[slug]
         state.status, state.failed_at, state.error_message = "failed", self.now, error
-        run.status, run.failed_at = "failed", self.now
         self._emit_step(run, slug, "error_message", "failed_at")
+        self._end_failed_run(run, error)
+
+    def _end_failed_run(self, run: Run, error: str | None) -> None:
+        run.status, run.failed_at = "failed", self.now
         self._emit_run(run, "failed", "failed_at", error_message=error)
         for started in run.states:
             self._archive_active(run, started)
@@ -331,7 +334,9 @@ class Model:
     def _retry_task(self, report: Failure) -> None:
         run, _, task = self._found(report)
         task.status, task.started_at, task.error_message = "queued", None, report.error_message
-        delay = run.flow.base_delay_of(run.flow.step(report.step_slug)) * 2**task.attempts_count
+        delay = run.flow.base_delay_of(run.flow.step(report.step_slug)) * 2 ** (
+            task.attempts_count - task.attempts_before_retry
+        )
         self._queue(run).delay(task.message_id, delay if report.retry_delay is None else report.retry_delay)
 
     def _violates_type(self, report: Completion) -> bool:
@@ -375,7 +380,8 @@ class Model:
     def _outcome(self, report: Failure) -> str:
         run, _, task = self._found(report)
         step = run.flow.step(report.step_slug)
-        attempts_left = task.attempts_count < run.flow.max_attempts_of(step) and not report.final
+        attempts = task.attempts_count - task.attempts_before_retry
+        attempts_left = attempts < run.flow.max_attempts_of(step) and not report.final
         if task.permanently_stalled_at is not None:  # its message is archived, nobody could take it up again
             attempts_left = False
         return "retry" if attempts_left else step.when_exhausted

@@ -48,6 +48,15 @@ class Task:
     requeued_count: int = 0
     last_requeued_at: int | None = None
     permanently_stalled_at: int | None = None
+    attempts_before_retry: int = 0
+
+
+@dataclass
+class Cancellation:
+    """A row of `run_cancellations`."""
+
+    reason: str | None
+    cancelled_at: int
 
 
 @dataclass
@@ -65,6 +74,7 @@ class Run:
     output: Value = SQL_NULL
     completed_at: int | None = None
     failed_at: int | None = None
+    cancellation: Cancellation | None = None
 
     def tasks_of(self, slug: str) -> list[Task]:
         """Return the tasks of a step by index."""

@@ -51,6 +51,7 @@ TASK_COLUMNS = (
     "error_message",
     "last_worker_id",
     "requeued_count",
+    "attempts_before_retry",
 )
 
 
@@ -80,6 +81,7 @@ class Reader:
         rows: Rows = {("run", row["run_id"]): row_of(row) for row in read["run"] or []}
         rows |= {("step", row["run_id"], row["step_slug"]): row_of(row) for row in read["step"] or []}
         rows |= {task_key(row): row_of(row) for row in read["task"] or []}
+        rows |= {("cancellation", row["run_id"]): row for row in read["cancellation"] or []}
         for kind in ("live", "archived"):
             rows |= {(kind, row["flow_slug"], str(row["msg_id"])): row["message"] for row in read[kind] or []}
         return Snapshot(
@@ -105,7 +107,11 @@ def of_model(model: Model) -> Rows:
     rows: Rows = {}
     for run in model.runs.values():
         run_id = str(run.run_id)
-        rows["run", run_id] = _plain(run, flow_slug=run.flow.slug, leave_out=("flow", "states", "tasks"))
+        rows["run", run_id] = _plain(
+            run, flow_slug=run.flow.slug, leave_out=("flow", "states", "tasks", "cancellation")
+        )
+        if run.cancellation is not None:
+            rows["cancellation", run_id] = _plain(run.cancellation, run_id=run_id)
         for slug, state in run.states.items():
             rows["step", run_id, slug] = _plain(state, run_id=run_id, step_slug=slug)
         for (slug, index), task in run.tasks.items():
@@ -191,6 +197,7 @@ def _query(flow_slugs: Sequence[str]) -> sql.Composed:
         "run": _rows("runs", RUN_COLUMNS, RUN_TIMES, ("input", "output")),
         "step": _rows("step_states", STATE_COLUMNS, STATE_TIMES, ("output",)),
         "task": _rows("step_tasks", TASK_COLUMNS, TASK_TIMES, ("output",)),
+        "cancellation": _rows("run_cancellations", ("run_id", "reason"), ("cancelled_at",), ()),
         "live": _messages(flow_slugs, "q"),
         "archived": _messages(flow_slugs, "a"),
         "event": sql.SQL(

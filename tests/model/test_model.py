@@ -152,6 +152,20 @@ class Calls(RuleBasedStateMachine):
         if is_wanted:
             self.both.force_skip(run.run_id, data.draw(st.sampled_from([*run.states, "nowhere"])))
 
+    @has_runs
+    @rule(data=st.data(), reason=st.sampled_from([None, "enough"]))
+    def cancel_runs(self, data: st.DataObject, reason: str | None) -> None:
+        going_on = [run.run_id for run in self.both.model.runs.values() if run.status == "started"]
+        run_ids = st.sampled_from([*self.both.model.runs, *going_on[:1], UNKNOWN])
+        self.both.cancel_runs(data.draw(st.lists(run_ids, min_size=1, max_size=2)), reason)
+
+    @has_runs
+    @rule(data=st.data())
+    def retry_runs(self, data: st.DataObject) -> None:
+        failed = [run.run_id for run in self.both.model.runs.values() if run.status == "failed"]
+        run_ids = st.sampled_from([*self.both.model.runs, *failed * 2, UNKNOWN])
+        self.both.retry_runs(data.draw(st.lists(run_ids, min_size=1, max_size=3)))
+
     def teardown(self) -> None:
         if hasattr(self, "both"):
             self.seen.update(["examples"])
@@ -182,6 +196,8 @@ def _reached(both: Comparison) -> list[str]:
         *(f"task {task.status}" for task in tasks),
         *("task tried again" for task in tasks if task.attempts_count > 1),
         *("task requeued" for task in tasks if task.requeued_count),
+        *("run cancelled" for run in runs if run.cancellation is not None),
+        *("task tried again after a retry of its run" for task in tasks if task.attempts_before_retry),
         *("task given up" for task in tasks if task.permanently_stalled_at is not None),
     ]
 
@@ -193,6 +209,7 @@ REACHED = {
     *("step failed: Condition", "step failed: [TYPE_VIOLATION]", "step failed: boom"),
     *("task queued", "task started", "task completed", "task failed"),
     *("task tried again", "task requeued", "task given up"),
+    *("run cancelled", "task tried again after a retry of its run"),
 }
 
 
