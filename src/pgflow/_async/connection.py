@@ -13,14 +13,16 @@ from psycopg import AsyncConnection
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from pgflow import schema
+from pgflow import reference, schema
 from pgflow.callers import awaiting as callers
+from pgflow._async.performing import perform, run_on
 from pgflow.calls import Call
 from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
 from pgflow.database_url import is_readable, resolve_url, why_not
-from pgflow.errors import ConnectionLost, translate
+from pgflow.errors import ConnectionLost, NotInstalled, translate
 from pgflow.listening import AsyncRunWatcher
 from pgflow.listening.listener import Listener
+from pgflow.reference import Core
 
 T = TypeVar("T")
 
@@ -48,6 +50,8 @@ class Database:
         """The URL, once opened."""
         self.options: dict[str, Any] = {}
         """What psycopg is given besides the URL, once opened."""
+        self.core: Core | None = None
+        """What the reference's schema has, once opened; None for a schema that `pgflow migrate` has made."""
         self._pool_size = pool_size
         self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] | None = None
         self._opening = asyncio.Lock()
@@ -97,12 +101,16 @@ class Database:
 
         Opens the pool on first use, if it needs one.
         """
+        if conn is None and self._pool is None:
+            await self.open()
+        plan = call if self.core is None else self.core.plan(call)
         if conn is not None:
-            return await callers.run(conn, call)
+            return await perform(plan, lambda each: callers.run(conn, each))
         async with self._connection() as connection:
-            cursor = await connection.execute(call.sql, call.arguments)
-            rows = await cursor.fetchall()
-        return call.decode(rows)
+            if isinstance(plan, Call):
+                return await run_on(connection, plan)
+            async with connection.transaction():
+                return await perform(plan, lambda each: run_on(connection, each))
 
     def _session_url(self) -> str:
         """Return the URL to listen on."""
@@ -164,5 +172,11 @@ class Database:
     async def _try(self, url: str, options: dict[str, Any]) -> dict[str, Any]:
         async with await AsyncConnection.connect(url, **options) as connection:
             cursor = await connection.execute(schema.VERSIONS_QUERY)
-            schema.judge(await cursor.fetchall())
+            try:
+                schema.judge(await cursor.fetchall())
+                self.core = None
+            except NotInstalled:
+                cursor = await connection.execute(reference.DETECTION_QUERY)
+                self.core = reference.detect(await cursor.fetchall())
+                self.watcher.listener.disable()
         return options

@@ -1,6 +1,6 @@
 """A flow's graph as a value: built, checked, compared, drawn and written as SQL, without any input or output."""
 
-from pgflow.graph.differences import differences, option_differences
+from pgflow.graph.differences import differences, jsonb_text, option_differences
 from pgflow.graph.drawing import dot, mermaid, text
 from pgflow.graph.elixir import to_elixir
 from pgflow.graph.outline import outline
@@ -44,6 +44,7 @@ __all__ = [
     "flow_problems",
     "from_row",
     "is_valid_slug",
+    "jsonb_text",
     "known_steps",
     "mermaid",
     "option_differences",

@@ -90,6 +90,10 @@ class Listener:
                 self._session.interrupt()
         return subscription
 
+    def disable(self) -> None:
+        """Never connect, because nobody notifies in this database; subscribers look themselves."""
+        self._enabled = False
+
     def unsubscribe(self, subscription: Subscription) -> None:
         """Do what :meth:`Subscription.close` does."""
         if subscription in self._subscriptions:

@@ -1,0 +1,33 @@
+"""How the calls of a procedure run, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from psycopg import AsyncConnection
+
+from pgflow.calls import Call
+from pgflow.reference import Steps
+
+T = TypeVar("T")
+
+
+async def perform(plan: Call[T] | Steps[T], run: Callable[[Call[Any]], Any]) -> T:
+    """Run what a core has planned, with something that runs one call and decodes its rows; return the last answer."""
+    if isinstance(plan, Call):
+        only: T = await run(plan)
+        return only
+    try:
+        call = next(plan)
+        while True:
+            call = plan.send(await run(call))
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+async def run_on(connection: AsyncConnection[Any], call: Call[T]) -> T:
+    """Run a call on a connection whose rows are tuples."""
+    cursor = await connection.execute(call.sql, call.arguments)
+    return call.decode(await cursor.fetchall())

@@ -1,0 +1,321 @@
+"""Calls that become several on the reference's schema. Each is a generator: it gives calls and is sent their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
+from uuid import UUID
+
+from pgflow import graph
+from pgflow.calls import Call, Exchanged, create_flow, list_flows, release_tasks, seconds_until
+from pgflow.calls.call import Row, from_json, json_value
+from pgflow.errors import InvalidInput, SchemaError
+from pgflow.reference.inline import Argument
+from pgflow.serialize import decode, describe_error
+from pgflow.types import EndedRun, Heartbeat, Json, RunRow, StartedTask, TaskReport
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[Call[Any], Any, T]
+Arguments: TypeAlias = Sequence[Argument]
+Known: TypeAlias = Collection[str]
+"""The functions, by name, and the columns, as `table.column`, that the schema has."""
+
+_BATCH: Final = 10
+"""Messages read at once: what starts tasks on these cores takes apart the array behind a map for each of them."""
+
+_BUFFER: Final = 30.0
+IN_ONE_ROUND_TRIP: Final = "_exchange"
+"""The function that an adopted schema has for all steps of an exchange."""
+
+
+def exchange_tasks(_known: Known, arguments: Arguments) -> Steps[Exchanged]:
+    """Report with the core's singular functions, then read and start tasks flow by flow."""
+    *report, flow_slugs, worker_ids, limit = (argument.value for argument in arguments[:11])
+    exchanged = Exchanged(read_until=[None] * len(flow_slugs))
+    if IN_ONE_ROUND_TRIP in known:
+        yield from _exchange(report, flow_slugs, worker_ids, limit, exchanged)
+        return exchanged
+    if report[0]:
+        exchanged.recorded, exchanged.ended_runs = yield from _report(report)
+    for flow_slug, worker_id in zip(flow_slugs, worker_ids, strict=True):
+        room = min(limit - len(exchanged.tasks), _BATCH)
+        if room > 0:
+            yield from _fetch(flow_slug, worker_id, room, exchanged)
+    return exchanged
+
+
+def fetch_tasks(_known: Known, arguments: Arguments) -> Steps[list[StartedTask]]:
+    """Read and start tasks of one flow."""
+    flow_slug, worker_id, limit = (argument.value for argument in arguments)
+    exchanged = Exchanged()
+    yield from _fetch(flow_slug, worker_id, min(limit, _BATCH), exchanged)
+    return exchanged.tasks
+
+
+def complete_tasks(_known: Known, arguments: Arguments) -> Steps[list[int]]:
+    """Report completions."""
+    run_ids, step_slugs, indexes, outputs, attempts = (argument.value for argument in arguments)
+    nothing: list[None] = [None] * len(run_ids)
+    recorded, _ = yield from _report([run_ids, step_slugs, indexes, attempts, outputs, nothing, nothing, nothing])
+    return recorded
+
+
+def fail_tasks(_known: Known, arguments: Arguments) -> Steps[list[int]]:
+    """Report failures."""
+    run_ids, step_slugs, indexes, messages, attempts, final, delays = (argument.value for argument in arguments)
+    outputs: list[None] = [None] * len(run_ids)
+    recorded, _ = yield from _report([run_ids, step_slugs, indexes, attempts, outputs, messages, final, delays])
+    return recorded
+
+
+def release_lost_tasks(_known: Known, arguments: Arguments) -> Steps[int]:
+    """Give back what workers have and don't know of."""
+    values = [argument.value for argument in arguments]
+    lost = yield Call(
+        "select run_id, step_slug, task_index, attempt from pgflow._lost_tasks(%s, %s, %s, %s, %s)", tuple(values), list
+    )
+    released = yield release_tasks([TaskReport(*row, release_delay=0) for row in lost], values[0])
+    return len(released)
+
+
+def keep_alive(_known: Known, arguments: Arguments) -> Steps[Heartbeat]:
+    """Beat, and recover stalled tasks if asked to."""
+    *worker, recover = (argument.value for argument in arguments)
+    deprecated_ids = yield Call("select pgflow._beat(%s, %s, %s, %s)", tuple(worker), lambda rows: rows[0][0])
+    requeued, failed = (yield _recover(_BUFFER)) if recover else (0, 0)
+    return Heartbeat(deprecated_ids, requeued, failed, None)
+
+
+def recover_tasks(_known: Known, _arguments: Arguments) -> Steps[tuple[int, int]]:
+    """Recover what has stalled for as long as everywhere."""
+    recovered: tuple[int, int] = yield _recover(_BUFFER)
+    return recovered
+
+
+def recover_stalled_tasks(_known: Known, arguments: Arguments) -> Steps[int]:
+    """Recover what has stalled for so long."""
+    requeued, _ = yield _recover(arguments[0].value)
+    return int(requeued)
+
+
+def requeue_stalled_tasks(_known: Known, _arguments: Arguments) -> Steps[int]:
+    """Recover, and say how many were put back."""
+    requeued, _ = yield _recover(_BUFFER)
+    return int(requeued)
+
+
+def start_flows(_known: Known, arguments: Arguments) -> Steps[list[RunRow]]:
+    """Start runs, and delay their first tasks if asked to."""
+    if any(argument.is_given for argument in arguments[4:]):
+        raise SchemaError(
+            "runs can be started with an input, an id and a delay only in this database, whose schema pgflow was made "
+            "by the reference's migrations; the rest needs a database with `pgflow migrate`"
+        )
+    flow_slug, inputs, run_ids, seconds = arguments[:4]
+    runs: list[RunRow] = yield Call(
+        "select to_jsonb(run)::text from pgflow._start_runs(%s, %s::text[]::jsonb[], %s::uuid[]) as run",
+        (flow_slug.value, inputs.value, run_ids.value),
+        lambda rows: [from_json(RunRow, decode(row[0])) for row in rows],
+    )
+    delay = (yield seconds_until(seconds.value)) if "seconds_until" in seconds.expression else seconds.value
+    if delay:
+        yield _delay_runs([run.run_id for run in runs], delay)
+    return runs
+
+
+def delay_run(_known: Known, arguments: Arguments) -> Steps[int]:
+    """Delay the queued tasks of a run."""
+    delayed: int = yield _delay_runs([arguments[1].value], arguments[2].value)
+    return delayed
+
+
+def compare_flow(_known: Known, arguments: Arguments) -> Steps[tuple[str, tuple[str, ...]]]:
+    """Compare a flow with the one registered."""
+    flow_slug, shape = arguments[0].value, decode(arguments[1].value)
+    return (yield from _compare(flow_slug, shape))
+
+
+def ensure_flow_compiled(known: Known, arguments: Arguments) -> Steps[tuple[str, tuple[str, ...]]]:
+    """Register a flow step by step, or compare it."""
+    flow_slug, shape, allow_data_loss = arguments[0].value, decode(arguments[1].value), arguments[2].value
+    yield Call("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"pgflow {flow_slug}",), list)
+    status, differences = yield from _compare(flow_slug, shape)
+    if status == "mismatch" and allow_data_loss:
+        raise _cannot_delete(flow_slug)
+    if status == "missing":
+        yield from _register(known, flow_slug, shape)
+        return "compiled", ()
+    return status, differences
+
+
+def upsert_flow(known: Known, arguments: Arguments) -> Steps[tuple[str, tuple[str, ...]]]:
+    """Register a flow that isn't there; one that is can only be kept."""
+    flow_slug, on_conflict = arguments[0].value, arguments[2].value
+    no_loss = Argument("%s", (False,))
+    status, differences = yield from ensure_flow_compiled(known, (*arguments[:2], no_loss))
+    if on_conflict != "error" and (status == "mismatch" or (status == "verified" and on_conflict == "recreate")):
+        raise _cannot_delete(flow_slug)
+    return status, differences
+
+
+def set_flow_type(_known: Known, _arguments: Arguments) -> Steps[None]:
+    """Say nothing: these cores don't tell jobs from flows."""
+    yield from ()
+
+
+PROCEDURES: Final[Mapping[str, Callable[[Collection[str], Arguments], Steps[Any]]]] = {
+    procedure.__name__: procedure
+    for procedure in (
+        exchange_tasks,
+        fetch_tasks,
+        complete_tasks,
+        fail_tasks,
+        release_lost_tasks,
+        keep_alive,
+        recover_tasks,
+        recover_stalled_tasks,
+        requeue_stalled_tasks,
+        start_flows,
+        delay_run,
+        compare_flow,
+        ensure_flow_compiled,
+        upsert_flow,
+        set_flow_type,
+    )
+}
+"""What becomes of the functions that no single statement can stand for."""
+
+
+def _report(columns: Sequence[Any]) -> Steps[tuple[list[int], list[EndedRun]]]:
+    recorded, going_on = yield Call(
+        "select recorded, going_on from pgflow._report_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s)",
+        tuple(columns),
+        lambda rows: rows[0][:2],
+    )
+    ended = (yield _ended_runs(going_on)) if recorded else []
+    return [position - 1 for position in recorded], ended
+
+
+def _exchange(
+    report: Sequence[Any],
+    flow_slugs: Sequence[str],
+    worker_ids: Sequence[UUID],
+    limit: int,
+    exchanged: Exchanged,
+) -> Steps[None]:
+    rows = yield Call(
+        "select recorded, ended_runs::text, flow_slug, run_id, step_slug, task_index, input, flow_input, message_id,"
+        " attempt, max_attempts, timeout, base_delay"
+        " from pgflow._exchange(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s, %s)",
+        (*report, list(flow_slugs), list(worker_ids), limit, _BATCH),
+        list,
+    )
+    for recorded, ended_runs, *row in rows:
+        if recorded is None:
+            _add(exchanged, row[:7], row[6:])
+            continue
+        exchanged.recorded = [position - 1 for position in recorded]
+        if ended_runs is not None:
+            exchanged.ended_runs = [from_json(EndedRun, run) for run in decode(ended_runs)]
+
+
+def _fetch(flow_slug: str, worker_id: UUID, limit: int, exchanged: Exchanged) -> Steps[None]:
+    """Start tasks, and keep those that this worker really got."""
+    started = yield Call(
+        "select flow_slug, run_id, step_slug, task_index, input::text, flow_input::text, message_id"
+        " from pgflow._read_tasks(%s, %s, %s)",
+        (flow_slug, worker_id, limit),
+        list,
+    )
+    if not started:
+        return
+    held = yield Call(
+        "select message_id, attempt, max_attempts, timeout, base_delay from pgflow._hold_tasks(%s, %s, %s)",
+        (flow_slug, [row[6] for row in started], worker_id),
+        lambda rows: {row[0]: row for row in rows},
+    )
+    for row in started:
+        if row[6] in held:
+            _add(exchanged, row, held[row[6]])
+
+
+def _add(exchanged: Exchanged, row: Row, options: Row) -> None:
+    flow_slug, run_id, step_slug, task_index, task_input, flow_input, _ = row
+    try:
+        values = json_value(task_input), json_value(flow_input)
+    except InvalidInput as error:
+        failure = TaskReport(run_id, step_slug, task_index, options[1], error_message=describe_error(error))
+        exchanged.unreadable.append(failure)
+        return
+    exchanged.tasks.append(StartedTask(flow_slug, run_id, step_slug, task_index, *values, *options))
+
+
+def _ended_runs(run_ids: Sequence[UUID]) -> Call[list[EndedRun]]:
+    return Call(
+        "select run_id, flow_slug, status, seconds, error_message from pgflow._ended_runs(%s)",
+        (list(run_ids),),
+        lambda rows: [EndedRun(*row) for row in rows],
+    )
+
+
+def _recover(buffer: float) -> Call[tuple[int, int]]:
+    return Call(
+        "select requeued_count, failed_count from pgflow._recover(%s)", (buffer,), lambda rows: (rows[0][0], rows[0][1])
+    )
+
+
+def _delay_runs(run_ids: Sequence[UUID], seconds: int) -> Call[int]:
+    return Call("select pgflow._delay_runs(%s, %s)", (list(run_ids), seconds), lambda rows: int(rows[0][0]))
+
+
+def _compare(flow_slug: str, shape: Mapping[str, Json]) -> Steps[tuple[str, tuple[str, ...]]]:
+    registered = yield list_flows([flow_slug])
+    if not registered:
+        return "missing", ()
+    found = tuple(graph.differences(shape, registered[0]))
+    return ("mismatch" if found else "verified"), found
+
+
+def _register(known: Known, flow_slug: str, shape: Mapping[str, Json]) -> Steps[None]:
+    """Create a flow and its steps. Options that weren't given are left to the core, except the flow's."""
+    options = shape["options"]
+    for step in shape["steps"]:
+        _require_conditions(known, flow_slug, step)
+    yield create_flow(flow_slug, options["maxAttempts"], options["baseDelay"], options["timeout"])
+    for step in shape["steps"]:
+        yield _add_step(flow_slug, step)
+
+
+def _add_step(flow_slug: str, step: Mapping[str, Json]) -> Call[None]:
+    options = step["options"]
+    names = ("maxAttempts", "baseDelay", "timeout", "startDelay")
+    values = (flow_slug, step["slug"], list(step["dependencies"]), *map(options.get, names), step["stepType"])
+    statement = "select from pgflow.add_step(%s, %s, %s::text[], %s::int, %s::int, %s::int, %s::int, %s)"
+    if (conditions := _conditions(step)) is None:
+        return Call(statement, values, lambda _: None)
+    return Call(f"{statement[:-1]}, %s::jsonb, %s::jsonb, %s, %s)", (*values, *conditions), lambda _: None)
+
+
+def _conditions(step: Mapping[str, Json]) -> tuple[Json, ...] | None:
+    """Return what a step has that cores before 0.14 don't know, None if it has nothing of that."""
+    patterns = [step[key] for key in ("requiredInputPattern", "forbiddenInputPattern")]
+    words = step["whenUnmet"], step["whenExhausted"]
+    if words == ("skip", "fail") and not any(pattern["defined"] for pattern in patterns):
+        return None
+    return (*(graph.jsonb_text(each["value"]) if each["defined"] else None for each in patterns), *words)
+
+
+def _require_conditions(known: Known, flow_slug: str, step: Mapping[str, Json]) -> None:
+    if "steps.when_unmet" not in known and _conditions(step) is not None:
+        raise SchemaError(
+            f"step {step['slug']!r} of flow {flow_slug!r} has conditions or when_exhausted, which the schema pgflow of "
+            "this database can't have: it was made by the reference's migrations before 0.14.0; leave them out, or use "
+            "a database with `pgflow migrate`"
+        )
+
+
+def _cannot_delete(flow_slug: str) -> SchemaError:
+    return SchemaError(
+        f"flow {flow_slug!r} is registered, and this database, whose schema pgflow was made by the reference's "
+        "migrations, has no function that deletes it; give the changed flow a new slug"
+    )
