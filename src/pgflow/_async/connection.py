@@ -14,8 +14,8 @@ from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pgflow import reference, schema
-from pgflow.callers import awaiting as callers
 from pgflow._async.performing import perform, run_on
+from pgflow.callers import awaiting as callers
 from pgflow.calls import Call
 from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
 from pgflow.database_url import is_readable, resolve_url, why_not
@@ -59,8 +59,8 @@ class Database:
         """Who has to wait waits here: the queue of a pool has a clock for each, and gives up when it is long."""
         self._last_taken = float("-inf")
         self.listen_url = listen_url
-        listener = Listener(self._session_url, through_pooler=bool(listen_url), enabled=listen)
-        self.watcher = AsyncRunWatcher(self, listener)
+        self._listener = Listener(self._session_url, through_pooler=bool(listen_url), enabled=listen)
+        self.watcher = AsyncRunWatcher(self, self._listener)
         """Waits for runs."""
 
     async def open(self) -> None:
@@ -178,5 +178,5 @@ class Database:
             except NotInstalled:
                 cursor = await connection.execute(reference.DETECTION_QUERY)
                 self.core = reference.detect(await cursor.fetchall())
-                self.watcher.listener.disable()
+                self._listener.disable()
         return options

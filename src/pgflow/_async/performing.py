@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
 
 from pgflow.calls import Call
 from pgflow.reference import Steps
@@ -28,6 +29,7 @@ async def perform(plan: Call[T] | Steps[T], run: Callable[[Call[Any]], Any]) -> 
 
 
 async def run_on(connection: AsyncConnection[Any], call: Call[T]) -> T:
-    """Run a call on a connection whose rows are tuples."""
-    cursor = await connection.execute(call.sql, call.arguments)
+    """Run a call on a connection of psycopg."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    await cursor.execute(call.sql, call.arguments)
     return call.decode(await cursor.fetchall())

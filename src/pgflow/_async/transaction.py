@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from psycopg import AsyncConnection, sql
 from psycopg import Error as DriverError
@@ -15,20 +15,26 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pgflow import calls
+from pgflow._async.performing import perform, run_on
 from pgflow.connecting import POOL_NAME
 from pgflow.errors import ConnectionLost, TransactionFailed, translate
+from pgflow.reference import Core
 from pgflow.types import TaskReport
+
+Target: TypeAlias = tuple[str, dict[str, Any], Core | None]
 
 _SPARE_SECONDS = 10
 _LONGEST_MILLISECONDS = 2_147_483_647
 
 
 class AsyncTransactionPool:
-    """At most `size` connections, opened when handlers begin transactions. `target` gives URL and options."""
+    """At most `size` connections, opened when handlers begin transactions. `target` gives URL, options and core."""
 
-    def __init__(self, target: Callable[[], tuple[str, dict[str, Any]]], *, size: int) -> None:
+    def __init__(self, target: Callable[[], Target], *, size: int) -> None:
         self._target = target
         self._size = size
+        self.core: Core | None = None
+        """What the schema has if it is the reference's, once a transaction has begun."""
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None
         self._opening = asyncio.Lock()
 
@@ -78,7 +84,7 @@ class AsyncTransactionPool:
     async def _opened(self) -> AsyncConnectionPool[AsyncConnection[Any]]:
         async with self._opening:
             if self._pool is None:
-                url, options = self._target()
+                url, options, self.core = self._target()
                 pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
                     url, min_size=0, max_size=self._size, open=False, kwargs=options, name=POOL_NAME, num_workers=1
                 )
@@ -122,13 +128,12 @@ class AsyncTaskTransaction:
         assert self._connection is not None
         connection = self._connection
         _require_usable(connection)
-        call = calls.exchange_tasks([report], {}, 0)
+        call, core = calls.exchange_tasks([report], {}, 0), self._pool.core
+        plan = call if core is None else core.plan(call)
         try:
-            cursor = connection.cursor(row_factory=tuple_row)
-            await cursor.execute(call.sql, call.arguments)
-            exchanged = call.decode(await cursor.fetchall())
+            exchanged = await perform(plan, lambda each: run_on(connection, each))
             if exchanged.recorded:
-                await cursor.execute("commit")
+                await connection.execute("commit")
         except DriverError as error:
             raise translate(error) from error
         return exchanged if exchanged.recorded else None

@@ -13,14 +13,16 @@ from psycopg import Connection
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from pgflow import schema
+from pgflow import reference, schema
+from pgflow._sync.performing import perform, run_on
 from pgflow.callers import blocking as callers
 from pgflow.calls import Call
 from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
 from pgflow.database_url import is_readable, resolve_url, why_not
-from pgflow.errors import ConnectionLost, translate
+from pgflow.errors import ConnectionLost, NotInstalled, translate
 from pgflow.listening import RunWatcher
 from pgflow.listening.listener import Listener
+from pgflow.reference import Core
 
 T = TypeVar("T")
 
@@ -48,6 +50,8 @@ class Database:
         """The URL, once opened."""
         self.options: dict[str, Any] = {}
         """What psycopg is given besides the URL, once opened."""
+        self.core: Core | None = None
+        """What the reference's schema has, once opened; None for a schema that `pgflow migrate` has made."""
         self._pool_size = pool_size
         self._pool: ConnectionPool[Connection[tuple[Any, ...]]] | None = None
         self._opening = threading.Lock()
@@ -55,8 +59,8 @@ class Database:
         """Who has to wait waits here: the queue of a pool has a clock for each, and gives up when it is long."""
         self._last_taken = float("-inf")
         self.listen_url = listen_url
-        listener = Listener(self._session_url, through_pooler=bool(listen_url), enabled=listen)
-        self.watcher = RunWatcher(self, listener)
+        self._listener = Listener(self._session_url, through_pooler=bool(listen_url), enabled=listen)
+        self.watcher = RunWatcher(self, self._listener)
         """Waits for runs."""
 
     def open(self) -> None:
@@ -97,12 +101,16 @@ class Database:
 
         Opens the pool on first use, if it needs one.
         """
+        if conn is None and self._pool is None:
+            self.open()
+        plan = call if self.core is None else self.core.plan(call)
         if conn is not None:
-            return callers.run(conn, call)
+            return perform(plan, lambda each: callers.run(conn, each))
         with self._connection() as connection:
-            cursor = connection.execute(call.sql, call.arguments)
-            rows = cursor.fetchall()
-        return call.decode(rows)
+            if isinstance(plan, Call):
+                return run_on(connection, plan)
+            with connection.transaction():
+                return perform(plan, lambda each: run_on(connection, each))
 
     def _session_url(self) -> str:
         """Return the URL to listen on."""
@@ -164,5 +172,11 @@ class Database:
     def _try(self, url: str, options: dict[str, Any]) -> dict[str, Any]:
         with Connection.connect(url, **options) as connection:
             cursor = connection.execute(schema.VERSIONS_QUERY)
-            schema.judge(cursor.fetchall())
+            try:
+                schema.judge(cursor.fetchall())
+                self.core = None
+            except NotInstalled:
+                cursor = connection.execute(reference.DETECTION_QUERY)
+                self.core = reference.detect(cursor.fetchall())
+                self._listener.disable()
         return options

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from psycopg import Connection, sql
 from psycopg import Error as DriverError
@@ -15,20 +15,26 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from pgflow import calls
+from pgflow._sync.performing import perform, run_on
 from pgflow.connecting import POOL_NAME
 from pgflow.errors import ConnectionLost, TransactionFailed, translate
+from pgflow.reference import Core
 from pgflow.types import TaskReport
+
+Target: TypeAlias = tuple[str, dict[str, Any], Core | None]
 
 _SPARE_SECONDS = 10
 _LONGEST_MILLISECONDS = 2_147_483_647
 
 
 class TransactionPool:
-    """At most `size` connections, opened when handlers begin transactions. `target` gives URL and options."""
+    """At most `size` connections, opened when handlers begin transactions. `target` gives URL, options and core."""
 
-    def __init__(self, target: Callable[[], tuple[str, dict[str, Any]]], *, size: int) -> None:
+    def __init__(self, target: Callable[[], Target], *, size: int) -> None:
         self._target = target
         self._size = size
+        self.core: Core | None = None
+        """What the schema has if it is the reference's, once a transaction has begun."""
         self._pool: ConnectionPool[Connection[Any]] | None = None
         self._opening = threading.Lock()
 
@@ -78,7 +84,7 @@ class TransactionPool:
     def _opened(self) -> ConnectionPool[Connection[Any]]:
         with self._opening:
             if self._pool is None:
-                url, options = self._target()
+                url, options, self.core = self._target()
                 pool: ConnectionPool[Connection[Any]] = ConnectionPool(
                     url, min_size=0, max_size=self._size, open=False, kwargs=options, name=POOL_NAME, num_workers=1
                 )
@@ -122,13 +128,12 @@ class TaskTransaction:
         assert self._connection is not None
         connection = self._connection
         _require_usable(connection)
-        call = calls.exchange_tasks([report], {}, 0)
+        call, core = calls.exchange_tasks([report], {}, 0), self._pool.core
+        plan = call if core is None else core.plan(call)
         try:
-            cursor = connection.cursor(row_factory=tuple_row)
-            cursor.execute(call.sql, call.arguments)
-            exchanged = call.decode(cursor.fetchall())
+            exchanged = perform(plan, lambda each: run_on(connection, each))
             if exchanged.recorded:
-                cursor.execute("commit")
+                connection.execute("commit")
         except DriverError as error:
             raise translate(error) from error
         return exchanged if exchanged.recorded else None

@@ -12,7 +12,8 @@ Nothing here is used on a schema that `pgflow migrate` has made.
 """
 
 from pgflow.reference.adoption import Adoption, adopt, is_adopted, remove, render
-from pgflow.reference.core import DETECTION_QUERY, Core, Steps, detect
+from pgflow.reference.core import DETECTION_QUERY, Core, detect
+from pgflow.reference.procedures import Steps
 
 __all__ = [
     "DETECTION_QUERY",

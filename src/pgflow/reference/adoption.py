@@ -63,10 +63,10 @@ def is_adopted(connection: psycopg.Connection[Any]) -> bool:
 def render() -> str:
     """Return the SQL of :func:`adopt` for those who run SQL with a tool of their own, for a schema not adopted yet.
 
-    It is for a core that has no functions of these names, as none up to 0.14.1 has, and is to be run in one transaction.
+    It is for a core that has no functions of these names, as none up to 0.14.1 has. Run it in one transaction.
     """
     parts = [
-        "-- Functions of this package for a schema pgflow made by the reference's migrations. Run it in one transaction:\n"
+        "-- Functions for a schema pgflow made by the reference's migrations. Run it in one transaction:\n"
         "-- psql --single-transaction --set ON_ERROR_STOP=1 --file this.sql\n",
         _BOOKKEEPING,
     ]
@@ -99,7 +99,7 @@ def _detect(cursor: psycopg.Cursor[TupleRow]) -> Core:
         return detect(rows)
     except NotInstalled:
         raise NotInstalled(
-            "this database has no schema pgflow made by the reference's migrations; run `pgflow migrate` without --adopt"
+            "no schema pgflow in this database was made by the reference's migrations; run `pgflow migrate`"
         ) from None
 
 

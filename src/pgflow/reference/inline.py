@@ -1,4 +1,4 @@
-"""A call of a function that the database may not have: as a call where it has, as the function's statement otherwise."""
+"""A call of a function that the database may not have: as a call where it has, else as the function's statement."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pgflow.reference.sources import Function, split_arguments
 
 T = TypeVar("T")
 
+_ALIAS = re.compile(r" as (\w+)")
 _CALLED = re.compile(r"\bpgflow\.(\w+)\(")
 
 
@@ -74,12 +75,21 @@ def rewritten(call: Call[T], said: Invocation, function: Function, *, is_install
             return Call(text, tuple(values), call.decode)
         text = f"({text})"
     after = said.after
-    if not is_installed and function.returns.startswith("setof jsonb"):
-        after = re.sub(r"^ as (\w+)", r" as \1 (\1)", after)  # a column, as a function that gives values has it
+    if not is_installed and said.before.endswith("from "):
+        after = _named(after, function)
     first, last = said.before.count("%s"), after.count("%s")
     others = call.arguments
     around = others[:first], others[len(others) - last :] if last else ()
     return Call(f"{said.before}{text}{after}", (*around[0], *values, *around[1]), call.decode)
+
+
+def _named(after: str, function: Function) -> str:
+    """Return what follows a call in FROM so that it fits a query there, whose columns have names as those of a call."""
+    found = _ALIAS.match(after)
+    name, rest = (found[1], after[found.end() :]) if found else ("answer", after)
+    columns = function.columns or ([name] if function.returns.startswith("setof jsonb") else [])
+    listed = f" ({', '.join(columns)})" if columns else ""
+    return f" as {name}{listed}{rest}"
 
 
 def _fitting(said: Invocation, function: Function) -> Sequence[Argument]:

@@ -1,4 +1,4 @@
-"""Calls that become several on the reference's schema. Each is a generator: it gives calls and is sent their answers."""
+"""Calls that become several on the reference's schema: generators that give calls and are sent their answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IN_ONE_ROUND_TRIP: Final = "_exchange"
 """The function that an adopted schema has for all steps of an exchange."""
 
 
-def exchange_tasks(_known: Known, arguments: Arguments) -> Steps[Exchanged]:
+def exchange_tasks(known: Known, arguments: Arguments) -> Steps[Exchanged]:
     """Report with the core's singular functions, then read and start tasks flow by flow."""
     *report, flow_slugs, worker_ids, limit = (argument.value for argument in arguments[:11])
     exchanged = Exchanged(read_until=[None] * len(flow_slugs))
@@ -74,7 +74,7 @@ def release_lost_tasks(_known: Known, arguments: Arguments) -> Steps[int]:
     lost = yield Call(
         "select run_id, step_slug, task_index, attempt from pgflow._lost_tasks(%s, %s, %s, %s, %s)", tuple(values), list
     )
-    released = yield release_tasks([TaskReport(*row, release_delay=0) for row in lost], values[0])
+    released = yield release_tasks([TaskReport(row[0], row[1], row[2], row[3], release_delay=0) for row in lost], values[0])
     return len(released)
 
 

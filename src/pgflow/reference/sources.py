@@ -16,6 +16,7 @@ _DEFINITION = re.compile(
     re.DOTALL,
 )
 _PARAMETER = re.compile(r"(?P<name>\w+) (?P<type>.+?)(?: default (?P<default>.+))?")
+_TABLE = re.compile(r"table \((.*)\)", re.DOTALL)
 _CHANGES_ROWS = re.compile(r"\b(?:insert into|update pgflow|delete from)\b")
 
 
@@ -42,6 +43,12 @@ class Function:
     def signature(self) -> str:
         """The function as `DROP FUNCTION` and `to_regprocedure` take it."""
         return f"pgflow.{self.name}({', '.join(parameter.type for parameter in self.parameters)})"
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of a function that returns a table, none for others."""
+        found = _TABLE.fullmatch(self.returns)
+        return [column.split()[0] for column in split_arguments(found[1])] if found else []
 
     @property
     def changes_rows(self) -> bool:

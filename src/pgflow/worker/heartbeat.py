@@ -19,6 +19,8 @@ import psycopg
 from psycopg import Connection
 
 from pgflow import calls
+from pgflow._sync.performing import run_on
+from pgflow.calls import Call
 from pgflow.types import Heartbeat
 from pgflow.worker.outage import Outage
 
@@ -31,13 +33,14 @@ _LONGEST_FAREWELL = 5.0
 _RETRY_SECONDS = 2.0
 
 Connect: TypeAlias = Callable[[], Connection[tuple[Any, ...]]]
+Run: TypeAlias = Callable[[Connection[tuple[Any, ...]], Call[Heartbeat]], Heartbeat]
 
 
 class HeartbeatThread:
     """Says every `interval` seconds that workers are alive, and puts stalled tasks back every `recovery_interval`.
 
-    Both are one statement when they fall together. `on_deprecated` is called in the thread with the ids of the workers
-    that the database asks to leave, again with each heartbeat.
+    Both are one statement when they fall together; `run` runs it on the connection. `on_deprecated` is called in the
+    thread with the ids of the workers that the database asks to leave, again with each heartbeat.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class HeartbeatThread:
         interval: float,
         recovery_interval: float,
         on_deprecated: Callable[[Sequence[UUID]], None],
+        run: Run = run_on,
     ) -> None:
         if not 0 < interval <= LONGEST_INTERVAL:
             raise ValueError(
@@ -57,6 +61,7 @@ class HeartbeatThread:
         if recovery_interval <= 0:
             raise ValueError(f"recovery_interval must be positive, not {recovery_interval}")
         self._connect = connect
+        self._run = run
         self._workers = workers
         self._function_name = function_name
         self._interval = interval
@@ -129,7 +134,7 @@ class HeartbeatThread:
             self._connection = self._connect()
         is_recovery_due = time.monotonic() >= self._recover_at - 0.1 * self._recovery_interval
         call = calls.keep_alive(self._workers, self._function_name, leaving=self._leaving, recover=is_recovery_due)
-        heartbeat = call.decode(self._connection.execute(call.sql, call.arguments).fetchall())
+        heartbeat = self._run(self._connection, call)
         if is_recovery_due:
             self._recover_at = time.monotonic() + self._recovery_interval
         return heartbeat

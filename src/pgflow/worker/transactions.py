@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from psycopg import Error as DriverError
 
 from pgflow._async.connection import Database
-from pgflow._async.transaction import AsyncTaskTransaction, AsyncTransactionPool
+from pgflow._async.transaction import AsyncTaskTransaction, AsyncTransactionPool, Target
 from pgflow._sync.transaction import TaskTransaction, TransactionPool
 from pgflow.calls import Exchanged
 from pgflow.errors import ConnectionLost, PgFlowError
@@ -45,10 +45,10 @@ class Transactions:
         await self._async_pool.close()
         await asyncio.to_thread(self._blocking_pool.close)
 
-    def _target(self) -> tuple[str, dict[str, Any]]:
+    def _target(self) -> Target:
         if self._database.url is None:
             raise ConnectionLost("the database has not been opened yet")
-        return self._database.url, self._database.options
+        return self._database.url, self._database.options, self._database.core
 
 
 def perform(work: Work, task: StartedTask, transaction: TaskTransaction) -> Outcome:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor as ForeignExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -29,6 +29,8 @@ from psycopg import Error as DriverError
 
 from pgflow import calls, checks, logs, telemetry
 from pgflow._async.client import Client
+from pgflow._sync.performing import perform, run_on
+from pgflow.calls import Call
 from pgflow.errors import DefinitionError, PgFlowError
 from pgflow.flow import Flow
 from pgflow.worker.exchange import ExchangeLoop
@@ -41,6 +43,8 @@ from pgflow.worker.pace import PollInterval
 from pgflow.worker.service import PeriodicService
 from pgflow.worker.state import WorkerState, follows
 from pgflow.worker.wakeup import WakeUp
+
+T = TypeVar("T")
 
 logger = logging.getLogger("pgflow.worker")
 
@@ -109,6 +113,7 @@ class Worker:
             interval=heartbeat_interval,
             recovery_interval=recovery_interval,
             on_deprecated=self._hear_of_deprecation,
+            run=self._run_on,
         )
         self._wakeup = WakeUp(client.database.watcher.listener, self._exchange, self._worker_ids)
         leases = Leases(client.database, self._exchange.held, self._exchange.take_away)
@@ -214,6 +219,8 @@ class Worker:
 
     async def _look_at_the_database(self) -> None:
         """Refuse what no worker can work with before anything is registered, rather than at the first task."""
+        if self._client.database.core is not None:  # opening it has looked at a schema of the reference
+            return
         asked_at = datetime.now(UTC)
         found = await self._client.database.run(checks.facts())
         checks.require_worker(found, asked_at, datetime.now(UTC))
@@ -303,6 +310,11 @@ class Worker:
         database = self._client.database
         assert database.url is not None  # the worker has started
         return psycopg.connect(database.url, **database.options)
+
+    def _run_on(self, connection: psycopg.Connection[tuple[Any, ...]], call: Call[T]) -> T:
+        core = self._client.database.core
+        plan = call if core is None else core.plan(call)
+        return perform(plan, lambda each: run_on(connection, each))
 
     async def _sign_off(self) -> None:
         try:
