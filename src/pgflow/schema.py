@@ -302,13 +302,19 @@ def _install_pgmq(cursor: Cursor) -> PgmqOrigin:
 def _ensure_bookkeeping(cursor: Cursor) -> None:
     """Create schema `pgflow` with its table of migrations, unless this package did so before."""
     row = cursor.execute("""
-        select c.oid is not null
+        select c.oid is not null, to_regprocedure('pgflow.start_tasks(text, bigint[], uuid)') is not null
         from pg_catalog.pg_namespace n
         left join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = 'migrations'
         where n.nspname = 'pgflow'
     """).fetchone()
     if row is None:
         cursor.execute(BOOKKEEPING.encode())
+    elif not row[0] and row[1]:
+        raise SchemaError(
+            "the schema pgflow of this database was made by the reference's own migrations, which maintain it; "
+            "clients and workers of this package work with it as it is, faster after `pgflow migrate --adopt`, which "
+            "adds to it and changes nothing"
+        )
     elif not row[0]:
         raise SchemaError(
             "this database has a schema pgflow that was made by other means than `pgflow migrate`, without a table "

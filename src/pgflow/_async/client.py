@@ -205,8 +205,13 @@ class Client(Control, Definitions, Enqueuing, Listings, Upkeep):
         return Run(self.database, row, steps)
 
     def core_version(self) -> str:
-        """Return the version of the SQL contract that is implemented."""
-        return CORE_VERSION
+        """Return the version of the SQL contract that is implemented.
+
+        On a schema that the reference's migrations have made, once it is open: the first of its versions that has all
+        that was found there.
+        """
+        core = self.database.core
+        return CORE_VERSION if core is None else core.version
 
 
 def _encoded(flow: Flow[Any, Any] | str, value: Any) -> bytes:

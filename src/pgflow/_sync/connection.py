@@ -22,7 +22,7 @@ from pgflow.database_url import is_readable, resolve_url, why_not
 from pgflow.errors import ConnectionLost, NotInstalled, translate
 from pgflow.listening import RunWatcher
 from pgflow.listening.listener import Listener
-from pgflow.reference import Core
+from pgflow.reference import Core, Steps
 
 T = TypeVar("T")
 
@@ -103,7 +103,16 @@ class Database:
         """
         if conn is None and self._pool is None:
             self.open()
-        plan = call if self.core is None else self.core.plan(call)
+        core = self.core
+        try:
+            return self._run(call if core is None else core.plan(call), conn)
+        except NotInstalled:
+            if core is None or not core.is_adopted or conn is not None:
+                raise
+            self.core = core.released()  # what was added has been removed meanwhile
+        return self.run(call)
+
+    def _run(self, plan: Call[T] | Steps[T], conn: object | None) -> T:
         if conn is not None:
             return perform(plan, lambda each: callers.run(conn, each))
         with self._connection() as connection:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pgflow.calls import Call
+from pgflow.calls.call import Row
 from pgflow.errors import NotInstalled, SchemaError, TooOld
 from pgflow.reference.inline import Invocation, invocation, rewritten
-from pgflow.reference.procedures import PROCEDURES, Steps
+from pgflow.reference.procedures import GIVING_ROWS, PROCEDURES, Steps
 from pgflow.reference.sources import functions
 
 T = TypeVar("T")
@@ -67,6 +68,11 @@ class Core:
         """Whether `pgflow migrate --adopt` was here."""
         return _ADOPTED in self.columns
 
+    def released(self) -> Core:
+        """Return the same without what `pgflow migrate --adopt` has added."""
+        ours = {name for name in functions() if name in self.functions}
+        return replace(self, functions=self.functions - ours, columns=self.columns - {_ADOPTED})
+
     @property
     def _known(self) -> frozenset[str]:
         return self.columns | (self.functions if self.is_adopted else frozenset())
@@ -81,7 +87,8 @@ class Core:
             return call
         procedure = PROCEDURES.get(said.name)
         if procedure is not None:
-            return self._resolved(procedure(self._known, said.arguments))
+            steps = self._resolved(procedure(self._known, said.arguments))
+            return _decoding(steps, call) if said.name in GIVING_ROWS else steps
         return self._call(call, said)
 
     def _call(self, call: Call[T], said: Invocation) -> Call[T]:
@@ -110,6 +117,10 @@ class Core:
                 return value
             said = invocation(call)
             answer = yield call if said is None else self._call(call, said)
+
+
+def _decoding(steps: Steps[list[Row]], call: Call[T]) -> Steps[T]:
+    return call.decode((yield from steps))
 
 
 def detect(rows: Iterable[Sequence[Any]]) -> Core:

@@ -13,6 +13,7 @@ from pgflow.reference.sources import Function, split_arguments
 
 T = TypeVar("T")
 
+_DESCRIBED = re.compile(r"\bpgflow\.describe_run\(")  # adds what only our own schema has
 _ALIAS = re.compile(r" as (\w+)")
 _CALLED = re.compile(r"\bpgflow\.(\w+)\(")
 
@@ -48,11 +49,12 @@ class Invocation:
 
 def invocation(call: Call[Any]) -> Invocation | None:
     """Return the first function of schema `pgflow` that a call invokes, None if there is none."""
-    found = _CALLED.search(call.sql)
+    text = _DESCRIBED.sub("to_jsonb(", call.sql)
+    found = _CALLED.search(text)
     if found is None:
         return None
-    end = _closing(call.sql, found.end())
-    before, inside, after = call.sql[: found.start()], call.sql[found.end() : end], call.sql[end + 1 :]
+    end = _closing(text, found.end())
+    before, inside, after = text[: found.start()], text[found.end() : end], text[end + 1 :]
     values = iter(call.arguments[before.count("%s") :])
     arguments = tuple(
         Argument(text, tuple(next(values) for _ in range(text.count("%s")))) for text in split_arguments(inside)

@@ -12,7 +12,7 @@ from pgflow.calls.call import Row, from_json, json_value
 from pgflow.errors import InvalidInput, SchemaError
 from pgflow.reference.inline import Argument
 from pgflow.serialize import decode, describe_error
-from pgflow.types import EndedRun, Heartbeat, Json, RunRow, StartedTask, TaskReport
+from pgflow.types import EndedRun, Heartbeat, Json, StartedTask, TaskReport
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Call[Any], Any, T]
@@ -30,7 +30,9 @@ IN_ONE_ROUND_TRIP: Final = "_exchange"
 
 def exchange_tasks(known: Known, arguments: Arguments) -> Steps[Exchanged]:
     """Report with the core's singular functions, then read and start tasks flow by flow."""
-    *report, flow_slugs, worker_ids, limit = (argument.value for argument in arguments[:11])
+    *report, flow_slugs, worker_ids, limit, _, read_queues = (argument.value for argument in arguments[:13])
+    if not read_queues:  # these cores hand nothing over but from a queue
+        limit = 0
     exchanged = Exchanged(read_until=[None] * len(flow_slugs))
     if IN_ONE_ROUND_TRIP in known:
         yield from _exchange(report, flow_slugs, worker_ids, limit, exchanged)
@@ -74,7 +76,9 @@ def release_lost_tasks(_known: Known, arguments: Arguments) -> Steps[int]:
     lost = yield Call(
         "select run_id, step_slug, task_index, attempt from pgflow._lost_tasks(%s, %s, %s, %s, %s)", tuple(values), list
     )
-    released = yield release_tasks([TaskReport(row[0], row[1], row[2], row[3], release_delay=0) for row in lost], values[0])
+    released = yield release_tasks(
+        [TaskReport(row[0], row[1], row[2], row[3], release_delay=0) for row in lost], values[0]
+    )
     return len(released)
 
 
@@ -104,23 +108,42 @@ def requeue_stalled_tasks(_known: Known, _arguments: Arguments) -> Steps[int]:
     return int(requeued)
 
 
-def start_flows(_known: Known, arguments: Arguments) -> Steps[list[RunRow]]:
-    """Start runs, and delay their first tasks if asked to."""
+def start_flows(_known: Known, arguments: Arguments) -> Steps[list[Row]]:
+    """Start runs, and delay their first tasks if asked to. Gives rows, which callers decode in several ways."""
     if any(argument.is_given for argument in arguments[4:]):
         raise SchemaError(
             "runs can be started with an input, an id and a delay only in this database, whose schema pgflow was made "
             "by the reference's migrations; the rest needs a database with `pgflow migrate`"
         )
     flow_slug, inputs, run_ids, seconds = arguments[:4]
-    runs: list[RunRow] = yield Call(
-        "select to_jsonb(run)::text from pgflow._start_runs(%s, %s::text[]::jsonb[], %s::uuid[]) as run",
+    rows: list[Row] = yield Call(
+        "select to_jsonb(run)::text, run.run_id from pgflow._start_runs(%s, %s::text[]::jsonb[], %s::uuid[]) as run",
         (flow_slug.value, inputs.value, run_ids.value),
-        lambda rows: [from_json(RunRow, decode(row[0])) for row in rows],
+        list,
     )
     delay = (yield seconds_until(seconds.value)) if "seconds_until" in seconds.expression else seconds.value
     if delay:
-        yield _delay_runs([run.run_id for run in runs], delay)
-    return runs
+        yield _delay_runs([row[1] for row in rows], delay)
+    return [row[:1] for row in rows]
+
+
+def start_runs(_known: Known, arguments: Arguments) -> Steps[list[Row]]:
+    """Start runs that have neither keys nor tags, and delay their first tasks if asked to. Gives rows."""
+    flow_slug, inputs, keys, tags, begin, run_ids = arguments[:6]
+    if any(argument.is_given for argument in (keys, tags, *arguments[6:])):
+        raise SchemaError(
+            "runs have no keys and no tags in this database, whose schema pgflow was made by the reference's "
+            "migrations; leave them out, or use a database with `pgflow migrate`"
+        )
+    delay = begin.value if "make_interval" in begin.expression else (yield seconds_until(begin.value))
+    rows = yield from start_flows(_known, (flow_slug, inputs, run_ids, Argument("%s", (delay,))))
+    return [(*row, False) for row in rows]
+
+
+def get_run_tags(_known: Known, _arguments: Arguments) -> Steps[tuple[str, ...]]:
+    """Say that there are none."""
+    yield from ()
+    return ()
 
 
 def delay_run(_known: Known, arguments: Arguments) -> Steps[int]:
@@ -176,6 +199,8 @@ PROCEDURES: Final[Mapping[str, Callable[[Collection[str], Arguments], Steps[Any]
         recover_stalled_tasks,
         requeue_stalled_tasks,
         start_flows,
+        start_runs,
+        get_run_tags,
         delay_run,
         compare_flow,
         ensure_flow_compiled,
@@ -184,6 +209,9 @@ PROCEDURES: Final[Mapping[str, Callable[[Collection[str], Arguments], Steps[Any]
     )
 }
 """What becomes of the functions that no single statement can stand for."""
+
+GIVING_ROWS: Final = frozenset({"start_flows", "start_runs"})
+"""Those of them that give rows for the call to decode; the others give what it would decode them to."""
 
 
 def _report(columns: Sequence[Any]) -> Steps[tuple[list[int], list[EndedRun]]]:

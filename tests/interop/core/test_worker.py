@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from interop.core.flows import chain
 from pgflow import Context, Flow, NonRetryable, PgFlow, Retry, RunFailed, Snooze, calls
 from worker.running import DEADLINE_SECONDS, query, worked, working
 
@@ -98,7 +99,7 @@ async def test_a_run_fails_when_attempts_are_exhausted(app: PgFlow):
 
     async with working(app, flow):
         run = await app.start_flow(flow, {})
-        with pytest.raises(RunFailed, match="in step 'never'.*no luck"):
+        with pytest.raises(RunFailed, match=r"in step 'never'.*no luck"):
             await run.result(DEADLINE_SECONDS)
     [task] = await app.list_tasks(run.run_id)
     assert (task.status, task.attempts_count, task.requeued_count) == ("failed", 2, 0)
@@ -233,21 +234,3 @@ async def test_a_health_check_counts_the_messages_of_queues(app: PgFlow):
         await app.start_flow(flow, {"number": 1}, delay=3600)
     [depth] = (await app.database.run(calls.get_queue_depths(["chain"]))).values()
     assert (depth.visible_count, depth.delayed_count, depth.oldest_seconds) == (0, 1, None)
-
-
-def chain() -> Flow:
-    flow = Flow("chain")
-
-    @flow.step
-    def first(page: dict[str, int]) -> int:
-        return page["number"] + 1
-
-    @flow.step
-    def second(first: int) -> list[int]:
-        return [first]
-
-    @flow.step
-    def third(second: list[int], flow_input: Any) -> Any:
-        return {"second": second, "input": flow_input}
-
-    return flow

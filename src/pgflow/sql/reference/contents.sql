@@ -25,6 +25,7 @@
 
 -- Working
 \ir register_worker.sql
+\ir list_workers.sql
 \ir _beat.sql
 \ir stop_workers.sql
 \ir _report_tasks.sql
