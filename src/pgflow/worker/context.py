@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, MutableMapping
 from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -46,7 +47,6 @@ class Context:
         self.attempt: int = task.attempt
         self.max_attempts: int = task.max_attempts
         self.deadline: datetime = deadline
-        self.logger: logging.LoggerAdapter[logging.Logger] = TaskLogger(task)
         self._task = task
         self._is_stopping = is_stopping
         self._ended = False
@@ -55,6 +55,11 @@ class Context:
         self._transaction = transaction
         self._flow_input: tuple[Json] | None = None
         self._reading = asyncio.Lock()
+
+    @cached_property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """Log with flow, run, step and task bound to each record."""
+        return TaskLogger(self._task)
 
     @property
     def client(self) -> Client:
