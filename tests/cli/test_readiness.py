@@ -19,6 +19,8 @@ COMMANDS = [
     ["graph", "greeting"],
     ["prune", "--older-than", "30d", "--yes"],
     ["recover"],
+    ["cancel", "00000000-0000-0000-0000-000000000000"],
+    ["retry", "00000000-0000-0000-0000-000000000000"],
     ["worker", "greeting_module:app"],
 ]
 SECRET = "s3cret"

@@ -171,7 +171,7 @@ def test_a_run_is_watched_to_its_end(run_process, pgflow, worker):
 @pytest.mark.parametrize("run_id", [str(UUID(int=1)), "x", "läuft", "''"])
 def test_a_run_that_is_not_there_is_named(pgflow, url, run_id):
     ended = pgflow("run", run_id)
-    assert (ended.code, ended.errors) == (2, f"pgflow: no run {run_id}\n")
+    assert (ended.code, ended.errors) == (2, f"pgflow: no run {run_id}; `pgflow runs` lists those there are\n")
 
 
 def test_a_terminal_without_unicode_shows_other_characters(run_process, pgflow, compiled):

@@ -15,25 +15,13 @@ COMMANDS = sorted(GROUP.commands)
 WITHIN_GROUPS = [
     f"{name} {inner}" for name in COMMANDS for inner in sorted(getattr(GROUP.commands[name], "commands", {}))
 ]
-OF_THE_INTERFACE = {
-    "check",
-    "compile",
-    "demo",
-    "dev",
-    "init",
-    "flows",
-    "graph",
-    "migrate",
-    "prune",
-    "recover",
-    "run",
-    "runs",
-}
-OF_THE_INTERFACE |= {"server", "start", "worker", "workers"}
+OF_THE_INTERFACE = (
+    "demo init migrate check compile worker start runs run graph flows workers retry cancel prune recover dev server"
+)
 
 
 def test_no_command_is_missing():
-    assert set(COMMANDS) >= OF_THE_INTERFACE
+    assert set(OF_THE_INTERFACE.split()) - set(COMMANDS) == set()
 
 
 def test_the_version_is_told(pgflow):

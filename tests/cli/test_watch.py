@@ -86,7 +86,7 @@ def test_a_run_that_is_deleted_meanwhile_is_said_to_be_gone(spawn, session, run_
     next_json(process)
     session.execute("select pgflow.delete_flow_and_data('greeting')")
     _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (2, f"pgflow: no run {run_id}\n")
+    assert (process.returncode, errors) == (2, f"pgflow: no run {run_id}; `pgflow runs` lists those there are\n")
 
 
 def test_runs_that_are_new_or_have_changed_are_lines_until_ctrl_c_which_is_no_failure(spawn, pgflow, session, run_id):

@@ -58,9 +58,10 @@ def test_every_command_is_documented_with_its_options_and_says_what_it_is_for(na
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_is_usage(name: str) -> None:
     for example in filter(None, (COMMANDS[name].epilog or "").split("\n\n")):
-        words = shlex.split(example.split(" | ")[0].split(" > ")[0])
-        assert words[: 1 + len(name.split())] == ["pgflow", *name.split()]
-        COMMANDS[name].make_context(name, words[1 + len(name.split()) :])
+        used = [shlex.split(part.split(" > ")[0]) for part in example.split(" | ") if part.startswith("pgflow ")]
+        assert ["pgflow", *name.split()] in [words[: 1 + len(name.split())] for words in used]
+        for _, command, *arguments in used:
+            COMMANDS[command].make_context(command, arguments)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ import typer
 from pgflow.cli import (
     checking,
     compiling,
+    controlling,
     demo,
     developing,
     environment,
@@ -84,6 +85,20 @@ _add(
 )
 _add("run", running.run, LOOK, "pgflow run RUN_ID --watch", "pgflow run RUN_ID --json | jq .output")
 _add("workers", listings.workers, LOOK, "pgflow workers", "pgflow workers --all --flow process_order")
+_add(
+    "cancel",
+    controlling.cancel,
+    OPERATE,
+    "pgflow cancel RUN_ID --reason 'wrong order'",
+    "pgflow runs --tag import --json | jq -r .run_id | pgflow cancel -",
+)
+_add(
+    "retry",
+    controlling.retry,
+    OPERATE,
+    "pgflow retry RUN_ID",
+    "pgflow runs --status failed --since 1h --json | jq -r .run_id | pgflow retry -",
+)
 _add(
     "prune",
     upkeep.prune,

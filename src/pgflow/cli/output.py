@@ -47,6 +47,8 @@ STYLES = {
     "started": "yellow",
     "skipped": "dim",
     "created": "dim",
+    "cancelled": "magenta",
+    "retried": "green",
     "alive": "green",
     "deprecated": "yellow",
     "stale": "red",
@@ -109,3 +111,8 @@ def age(start: datetime | None, end: datetime | None) -> str:
     if seconds < 86400:
         return f"{int(seconds // 3600)}h{int(seconds % 3600 // 60):02}m"
     return f"{int(seconds // 86400)}d"
+
+
+def shown_status(run: RunRow) -> str:
+    """Return the status of a run for people: one that was cancelled has failed for programs."""
+    return "cancelled" if run.cancelled_at is not None else run.status

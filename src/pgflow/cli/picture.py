@@ -10,7 +10,7 @@ from typing import TypeAlias
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from pgflow.cli.output import STYLES, duration
+from pgflow.cli.output import STYLES, duration, shown_status
 from pgflow.cli.tables import Column, fit, lines_of, printable
 from pgflow.graph import outline
 from pgflow.types import RunRow, StepProgress, StepState
@@ -56,7 +56,7 @@ class RunPicture:
     def _head(self, width: int | None) -> Text:
         rest = Text.assemble(
             "  ",
-            (self.run.status, STYLES.get(self.run.status, "")),
+            (shown_status(self.run), STYLES.get(shown_status(self.run), "")),
             "  ",
             (duration(self.run.started_at, self._end()), "dim"),
             "  ",
@@ -99,7 +99,9 @@ class RunPicture:
         ]
 
     def _troubles(self) -> list[Text]:
-        return [line for step in self.steps if (line := _trouble(step, self.progress.get(step.step_slug)))]
+        reason = self.run.cancel_reason
+        why = [Text(f"cancelled: {printable_line(reason)}", style=STYLES["cancelled"])] if reason else []
+        return why + [line for step in self.steps if (line := _trouble(step, self.progress.get(step.step_slug)))]
 
     def _window(self, lines: list[Text], height: int) -> list[Text]:
         """Return the lines around the first step that isn't done, with how many there are above and below."""

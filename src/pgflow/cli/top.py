@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pgflow import sync
-from pgflow.cli.output import STYLES, age, errors, print_json, results
+from pgflow.cli.output import STYLES, age, errors, print_json, results, shown_status
 from pgflow.cli.polling import Poll
 from pgflow.cli.tables import Column, lines_of, print_line
 from pgflow.database_url import describe
@@ -36,7 +36,7 @@ def run_cells(run: RunRow) -> list[Text | str]:
     return [
         str(run.run_id),
         Text(run.flow_slug, style="bold"),
-        Text(run.status, style=STYLES.get(run.status, "")),
+        Text(shown_status(run), style=STYLES.get(shown_status(run), "")),
         "" if run.ended else str(run.remaining_steps),
         age(run.started_at, datetime.now(UTC)),
         age(run.started_at, end),
