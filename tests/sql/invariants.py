@@ -78,6 +78,12 @@ from task where is_going_on and status in ('queued', 'started')
 union all
 select 'a task that has ended has no message', to_jsonb(task)
 from task where status in ('completed', 'failed') and message_count > 0
+union all
+select 'a key is of the flow of its run', to_jsonb(k)
+from pgflow.run_keys k left join run using (run_id) where k.flow_slug is distinct from run.flow_slug
+union all
+select 'a tag knows the start of its run', to_jsonb(t)
+from pgflow.run_tags t left join run using (run_id) where t.started_at is distinct from run.started_at
 """
 
 

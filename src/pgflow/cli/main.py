@@ -74,6 +74,7 @@ _add(
     RUN,
     "pgflow start process_order --input '{\"number\": 7}'",
     "pgflow start process_order --input @order.json --wait",
+    "pgflow start process_order --inputs orders.jsonl --key-field number",
 )
 _add(
     "runs",

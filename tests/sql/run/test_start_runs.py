@@ -72,6 +72,7 @@ def test_no_inputs_start_nothing(connection: Connection) -> None:
     define(connection, "a")
     assert start_runs(connection) == []
     assert start_runs(connection, p_keys=[], p_tags=["x"]) == []
+    assert rows(connection, "select * from pgflow.start_runs('flow', null)") == []
 
 
 def test_a_thousand_runs_start_together(connection: Connection) -> None:

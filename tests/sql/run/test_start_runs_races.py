@@ -152,6 +152,8 @@ def test_who_still_sees_a_pruned_run_starts_another(meeting: Meeting) -> None:
     [started] = start_keys(meeting.second.connection, "k")
     assert not started["existed"]
     assert start_keys(meeting.second.connection, "k") == [{"run_id": started["run_id"], "existed": True}]
+    by_key = rows(meeting.second.connection, "select run_id from pgflow.get_run_by_key('flow', 'k')")
+    assert by_key == [{"run_id": started["run_id"]}]
     meeting.second.connection.commit()
     assert meeting.runs() == [started["run_id"]]
 

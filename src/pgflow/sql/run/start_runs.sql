@@ -12,7 +12,7 @@ set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_tags text[] := pgflow._distinct_texts(p_tags);
-  v_keys text[] := coalesce(p_keys, array_fill(null::text, array[cardinality(p_inputs)]));
+  v_keys text[] := coalesce(p_keys, array_fill(null::text, array[coalesce(cardinality(p_inputs), 0)]));
   v_run_ids uuid[] := coalesce(p_run_ids, pgflow._new_run_ids(cardinality(p_inputs)));
   v_delay int;
 begin
