@@ -29,9 +29,22 @@ database. This page says what has been tested with what. It is written by `tools
 marks of tests: `@pytest.mark.compatible("typescript", "start_tasks")`.
 
 * **In SQL**: the contract, function by function, on PostgreSQL 15 and 18."""
-NOTE = """
-The TypeScript client 0.8.1 reports outputs that count as false in JavaScript (`false`, `0`, `""`) as null. Where flows
-are worked in both languages, steps of TypeScript had better return objects or arrays."""
+ADVICE = """
+## Sharing a database
+
+* Compile a flow in one language; the other one finds it registered. `pgflow export` prints it with handlers to write.
+* A root step's input is `flow_input` of the task, and the run's input isn't among the outputs that others get. Code
+  for cores before 0.12, which reads `input.run`, has to be changed.
+* Workers of other languages need the owner's role; [roles.md](roles.md) says why.
+* Workers of this package put back what dead workers have left, in whatever language. Where none runs, `pgflow recover`
+  does, or a job of pg_cron.
+* Reports in other languages name no attempt. One that comes late, while another worker has the task again, counts for
+  that attempt, and the report of that worker changes nothing.
+* The TypeScript client 0.8.1 reports outputs that count as false in JavaScript (`false`, `0`, `""`) as null. Steps that
+  return objects or arrays are safe.
+
+## What is tested
+"""
 
 # What tests may name, with the heading of its column and what is meant by it.
 IMPLEMENTATIONS = {
@@ -116,7 +129,7 @@ def document() -> str:
         raise ValueError("\n".join(found))
     tested = [each for each in IMPLEMENTATIONS if any(implementation == each for implementation, _ in marked)]
     explained = [IMPLEMENTATIONS[each][1] for each in tested]
-    headings = ["", "", "In SQL", *(IMPLEMENTATIONS[each][0] for each in tested)]
+    headings = ["What", "Meaning", "In SQL", *(IMPLEMENTATIONS[each][0] for each in tested)]
     lines = [_line(headings), _line(["---"] * len(headings))]
     for row in rows:
         cells = {each: marks.shown(list(marked.get((each, row.key), ()))) for each in tested}
@@ -124,7 +137,7 @@ def document() -> str:
             cells["typescript"] = f"not tested: {row.reason}"
         in_sql = f"`{row.sql_tests}`" if row.sql_tests else ""
         lines.append(_line([row.name, row.meaning, in_sql, *cells.values()]))
-    return "\n".join([INTRODUCTION, *explained, NOTE, "", *lines, ""])
+    return "\n".join([INTRODUCTION, *explained, ADVICE, *lines, ""])
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -115,13 +115,15 @@ def falsy(begun: Called = _nothing) -> Flow:
     return flow
 
 
-def held(begun: Called = _nothing) -> Flow:
-    """Waits for a file in Node, for nothing here."""
+def held(begun: Called = _nothing, may_end: asyncio.Event | None = None) -> Flow:
+    """Waits for a file in Node, for an event here if there is one."""
     flow = Flow("held")
 
     @flow.step
     async def only(value: Any) -> str:
         begun()
+        if may_end is not None:
+            await may_end.wait()
         return "python"
 
     return flow

@@ -242,6 +242,31 @@ async def test_a_report_of_node_that_comes_too_late_changes_nothing(
         assert await run.result(DEADLINE_SECONDS) == {"only": "python"}
 
 
+@pytest.mark.compatible("typescript", "reports that come too late")
+async def test_a_report_of_node_counts_for_the_attempt_that_python_works_meanwhile(
+    url: str, node_worker: Callable[..., NodeWorker], tmp_path: Path
+) -> None:
+    """The contract's functions name no attempt; those of this package do, so its own report comes too late then."""
+    file = tmp_path / "file"
+    async with PgFlow(url) as app:
+        await app.ensure_compiled(flows.held())
+        run = await app.start_flow("held", {"until": str(file)})
+        late = node_worker("held", tasks=1)
+        await asyncio.to_thread(late.until_printed, "works only")
+        query(url, STALLED)
+        query(url, "select pgflow.requeue_stalled_tasks()")
+        python_works, may_end = asyncio.Event(), asyncio.Event()
+        async with working(app, flows.held(python_works.set, may_end)):
+            await asyncio.wait_for(python_works.wait(), DEADLINE_SECONDS)
+            file.touch()
+            await asyncio.to_thread(late.finish)
+            assert await run.result(DEADLINE_SECONDS) == {"only": "node"}
+            before = task(url)
+            may_end.set()
+    assert task(url) == before
+    assert (before["status"], before["output"], before["attempts_count"]) == ("completed", "node", 2)
+
+
 @pytest.mark.compatible("typescript", "runs that are cancelled and retried")
 async def test_a_run_that_is_cancelled_while_node_works_it_stays_cancelled(
     url: str, node_worker: Callable[..., NodeWorker], tmp_path: Path
