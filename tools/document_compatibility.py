@@ -65,7 +65,8 @@ IMPLEMENTATIONS = {
     "reference schema": (
         "Core 0.8.1",
         """\
-* **Core 0.8.1**: this package's client and worker on the schema that the reference's own migrations make.""",
+* **Core 0.8.1**: this package's client and worker on the schema that the reference's own migrations make, on
+  PostgreSQL 15 and 18.""",
     ),
 }
 

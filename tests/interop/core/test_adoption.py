@@ -18,6 +18,7 @@ from worker.running import DEADLINE_SECONDS, query, working
 PG_DUMP = DEBIAN_SERVERS / "15" / "bin" / "pg_dump"
 
 
+@pytest.mark.compatible("reference schema", "pgflow migrate --adopt")
 def test_a_dump_shows_only_additions_and_none_after_removal(dumped_url: str):
     before = dump(dumped_url)
     added = adopt(dumped_url)
@@ -30,6 +31,7 @@ def test_a_dump_shows_only_additions_and_none_after_removal(dumped_url: str):
     assert dump(dumped_url) == before
 
 
+@pytest.mark.compatible("reference schema", "pgflow migrate --adopt")
 async def test_runs_go_on_through_adoption_and_removal(reference_url: str):
     flow = chain()
     async with PgFlow(reference_url) as app, working(app, flow):
@@ -57,6 +59,7 @@ async def test_a_worker_that_has_used_what_was_added_goes_on_when_it_is_removed(
         assert (await second.wait(DEADLINE_SECONDS)).status == "completed"
 
 
+@pytest.mark.compatible("reference schema", "pgflow migrate --adopt")
 async def test_rows_of_runs_are_the_same_before_and_after(reference_url: str):
     async with PgFlow(reference_url) as app:
         await app.compile(chain())

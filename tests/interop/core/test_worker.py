@@ -12,6 +12,9 @@ from pgflow import Context, Flow, NonRetryable, PgFlow, Retry, RunFailed, Snooze
 from worker.running import DEADLINE_SECONDS, query, worked, working
 
 
+@pytest.mark.compatible(
+    "reference schema", "create_flow", "add_step", "start_flow", "messages", "start_tasks", "complete_task"
+)
 async def test_chains_are_worked_and_outputs_reach_the_steps_behind(app: PgFlow):
     run = await worked(app, chain(), {"number": 1})
     assert run.status == "completed"
@@ -24,6 +27,7 @@ async def test_chains_are_worked_and_outputs_reach_the_steps_behind(app: PgFlow)
 
 
 @pytest.mark.parametrize("value", [0, False, "", None, [], {}, {"run": 1}])
+@pytest.mark.compatible("reference schema", "values")
 async def test_every_value_survives_as_input_and_as_output(app: PgFlow, value: Any):
     flow = Flow("values")
 
@@ -41,6 +45,7 @@ async def test_every_value_survives_as_input_and_as_output(app: PgFlow, value: A
     assert await app.get_flow_input(run.run_id) == value
 
 
+@pytest.mark.compatible("reference schema", "start_tasks", "complete_task")
 async def test_a_map_of_500_works_every_element_once(app: PgFlow):
     flow, seen = Flow("squares"), []
 
@@ -75,6 +80,7 @@ async def test_a_map_over_a_step_and_an_empty_one(app: PgFlow):
         assert await empty.result(DEADLINE_SECONDS) == {"double": []}
 
 
+@pytest.mark.compatible("reference schema", "fail_task")
 async def test_a_task_fails_and_is_tried_again(app: PgFlow):
     flow, attempts = Flow("flaky", max_attempts=3, base_delay=0), []
 
@@ -90,6 +96,7 @@ async def test_a_task_fails_and_is_tried_again(app: PgFlow):
     assert attempts == [1, 2, 3]
 
 
+@pytest.mark.compatible("reference schema", "fail_task")
 async def test_a_run_fails_when_attempts_are_exhausted(app: PgFlow):
     flow = Flow("hopeless", max_attempts=2, base_delay=0)
 
@@ -182,6 +189,7 @@ async def test_a_step_reads_the_input_of_its_run(app: PgFlow):
     assert run.output == {"second": [1, {"deep": [1]}]}
 
 
+@pytest.mark.compatible("reference schema", "messages", "start_tasks")
 async def test_two_workers_share_a_queue_and_no_task_is_done_twice(app: PgFlow, url: str):
     flow, seen = Flow("shared"), []
 
@@ -221,6 +229,7 @@ async def test_a_worker_that_stops_gives_its_tasks_back(app: PgFlow, url: str):
         assert await run.result(DEADLINE_SECONDS) == {"slow": 1}
 
 
+@pytest.mark.compatible("reference schema", "rows of workers")
 async def test_a_worker_leaves_when_the_database_asks_it_to(app: PgFlow, url: str):
     async with working(app, chain(), heartbeat_interval=0.01) as worker:
         query(url, "update pgflow.workers set deprecated_at = now()")
