@@ -75,7 +75,7 @@ def rewritten(call: Call[T], said: Invocation, function: Function, *, is_install
         text, values = _statement(function, arguments)
         if function.changes_rows:
             return Call(text, tuple(values), call.decode)
-        text = f"({text})"
+        text = f"({text}\n)"
     after = said.after
     if not is_installed and said.before.endswith("from "):
         after = _named(after, function)

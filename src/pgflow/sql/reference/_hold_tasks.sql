@@ -1,7 +1,8 @@
 -- Keeps the messages of tasks away for as long as the tasks may run, which start_tasks of these cores doesn't.
--- A task that another worker has started in the same moment is left out.
+-- A task that another worker has started in the same moment is left out. What changes messages is in the condition, since
+-- a column that a statement around doesn't read would be left out, and the change with it.
 create or replace function pgflow._hold_tasks(p_flow_slug text, p_message_ids bigint[], p_worker_id uuid)
-returns table (message_id bigint, attempt int, max_attempts int, timeout int, base_delay int, held_count bigint)
+returns table (message_id bigint, attempt int, max_attempts int, timeout int, base_delay int)
 language sql security definer
 set search_path to pg_catalog, pg_temp
 as $$
@@ -30,8 +31,8 @@ as $$
     ) as batch
     cross join lateral pgflow.set_vt_batch(batch.flow_slug, batch.message_ids, batch.seconds) as changed
   )
-  select
-    mine.message_id, mine.attempts_count, mine.max_attempts, mine.timeout, mine.base_delay, (select count(*) from held)
+  select mine.message_id, mine.attempts_count, mine.max_attempts, mine.timeout, mine.base_delay
   from mine
+  where (select count(*) from held) >= 0
 $$;
 comment on function pgflow._hold_tasks(text, bigint[], uuid) is 'Keeps the messages of tasks that this worker has started away for their timeout and two seconds. Returns their attempts and options.';
