@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
 
+from interop.core import program
 from interop.core.flows import chain
 from pgflow import Context, Flow, NonRetryable, PgFlow, Retry, RunFailed, Snooze, calls
 from worker.running import DEADLINE_SECONDS, query, worked, working
@@ -243,3 +247,33 @@ async def test_a_health_check_counts_the_messages_of_queues(app: PgFlow):
         await app.start_flow(flow, {"number": 1}, delay=3600)
     [depth] = (await app.database.run(calls.get_queue_depths(["chain"]))).values()
     assert (depth.visible_count, depth.delayed_count, depth.oldest_seconds) == (0, 1, None)
+
+
+async def test_events_arrive_at_realtime_as_the_core_sends_them(app: PgFlow, url: str):
+    run = await worked(app, chain(), {"number": 1})
+    sent = query(url, "select event, topic, payload from realtime.sent order by number")
+    steps = [f"step:{slug}:{status}" for slug in ("first", "second", "third") for status in ("started", "completed")]
+    assert [event["event"] for event in sent] == ["run:started", *steps, "run:completed"]
+    assert {event["topic"] for event in sent} == {f"pgflow:run:{run.run_id}"}
+    assert sent[-1]["payload"]["output"] == run.output
+
+
+async def test_a_task_of_a_process_that_was_killed_is_taken_over(app: PgFlow, url: str):
+    flow = Flow("killed", timeout=1, max_attempts=1)
+
+    @flow.step
+    def only(_: object, ctx: Context) -> int:
+        return ctx.attempt
+
+    await app.compile(flow)
+    run = await app.start_flow(flow, {})
+    with subprocess.Popen([sys.executable, program.__file__, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == "begun\n"
+        process.kill()
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not await app.recover_stalled(0):
+        assert time.monotonic() < deadline, "it never counted as stalled"
+        await asyncio.sleep(0.05)
+    async with working(app, flow):
+        assert await run.result(DEADLINE_SECONDS) == {"only": 2}
