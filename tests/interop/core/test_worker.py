@@ -267,10 +267,11 @@ async def test_a_task_of_a_process_that_was_killed_is_taken_over(app: PgFlow, ur
 
     await app.compile(flow)
     run = await app.start_flow(flow, {})
-    with subprocess.Popen([sys.executable, program.__file__, url], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert await asyncio.to_thread(process.stdout.readline) == "begun\n"
-        process.kill()
+    process = await asyncio.create_subprocess_exec(sys.executable, program.__file__, url, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"begun\n"
+    process.kill()
+    await process.wait()
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not await app.recover_stalled(0):
         assert time.monotonic() < deadline, "it never counted as stalled"
