@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import psycopg
 
-from pgflow import schema
+from pgflow import reference, schema
 from pgflow.calls import Call
 from pgflow.connecting import connection_options, is_refused_by_pooler
 from pgflow.database_url import describe, resolve_url, why_not
@@ -216,12 +216,23 @@ def _schema(connection: Connection, found: Facts) -> Check:
     try:
         rows = connection.execute(schema.VERSIONS_QUERY).fetchall()
         schema.judge(rows)
+    except NotInstalled:
+        return _schema_of_the_reference(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         message = (error.diag.message_primary or str(error)).strip()
         return Check("schema", "failed", message, _grant(found, "worker"))
     except SchemaError as error:
         return _failed("schema", error)
     return Check("schema", "ok", f"all of its migrations, {len(rows)} of {len(rows)}")
+
+
+def _schema_of_the_reference(connection: Connection) -> Check:
+    try:
+        core = reference.detect(connection.execute(reference.DETECTION_QUERY).fetchall())
+    except SchemaError as error:
+        return _failed("schema", error)
+    how = "adopted" if core.is_adopted else "as it is; `pgflow migrate --adopt` makes workers faster"
+    return Check("schema", "ok", f"made by the reference's migrations, core {core.version}, {how}")
 
 
 def _role(found: Facts) -> Check:

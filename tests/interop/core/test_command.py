@@ -27,6 +27,13 @@ def test_options_that_contradict_each_other_are_refused(reference_url: str):
         assert "--remove goes with --adopt" in " ".join(ended.stderr.split())
 
 
+def test_a_check_says_whose_schema_it_is(url: str, state: str):
+    ended = subprocess.run([sys.executable, "-m", "pgflow", "check", "--url", url], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout
+    assert "made by the reference's migrations, core 0.8.0" in ended.stdout
+    assert ("--adopt" in ended.stdout) == (state != "adopted")
+
+
 def migrate(url: str, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pgflow", "migrate", "--url", url, *options]
     return subprocess.run(command, capture_output=True, text=True)
