@@ -9,6 +9,7 @@ import typer
 
 from pgflow import graph as graphs
 from pgflow import sync
+from pgflow.cli.completing import complete_flow
 from pgflow.cli.loading import load_flows, only_named
 from pgflow.cli.output import JsonOption, UrlOption, print_json
 from pgflow.graph import FlowShape
@@ -18,7 +19,9 @@ def graph(
     flow: Annotated[
         str,
         typer.Argument(
-            metavar="FLOW|APP", help="Slug of a flow in the database, or module:attribute, which needs no database."
+            metavar="FLOW|APP",
+            autocompletion=complete_flow,
+            help="Slug of a flow in the database, or module:attribute, which needs no database.",
         ),
     ],
     format_: Annotated[

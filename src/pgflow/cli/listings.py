@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pgflow import sync
 from pgflow.cli.arguments import read_instant
+from pgflow.cli.completing import complete_flow
 from pgflow.cli.output import STYLES, JsonOption, UrlOption, age, errors, print_json, results
 from pgflow.cli.tables import Column, print_line, print_rows
 from pgflow.cli.top import RUN_COLUMNS, run_cells, watch_runs
@@ -18,7 +19,8 @@ from pgflow.graph import FlowDefinition, StepShape
 from pgflow.types import Json, RunStatus, WorkerRow
 
 FlowFilter = Annotated[
-    list[str] | None, typer.Option("--flow", metavar="SLUG", help="Only this flow; can be repeated.")
+    list[str] | None,
+    typer.Option("--flow", metavar="SLUG", autocompletion=complete_flow, help="Only this flow; can be repeated."),
 ]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="Rows at most.")]
 _FLOW_COLUMNS = (

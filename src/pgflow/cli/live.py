@@ -44,15 +44,19 @@ def watch(client: sync.PgFlow, run: sync.Run, console: Console, *, timeout: floa
     goes away it says so and goes on when it is back.
     """
     dependencies = dependencies_of(client, run.flow_slug)
-    if not console.is_terminal:
+    if not console.is_interactive:
         for line in _changes(client, run, timeout):
             print_line(console, line)
         return
-    tags = run.read_tags()
+    tags = tags_of(run)
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        for seen, trouble in _look(client, run, timeout):
-            picture = RunPicture(seen.run, seen.steps, seen.progress, dependencies, tags, trouble, live=True)
-            live.update(picture, refresh=True)
+        try:
+            for seen, trouble in _look(client, run, timeout):
+                picture = RunPicture(seen.run, seen.steps, seen.progress, dependencies, tags, trouble, live=True)
+                live.update(picture, refresh=True)
+        except BaseException:
+            live.transient = False  # what was seen last stays, since nothing comes in its place
+            raise
 
 
 def watch_as_json(client: sync.PgFlow, run: sync.Run) -> None:
@@ -66,9 +70,7 @@ def watch_as_json(client: sync.PgFlow, run: sync.Run) -> None:
 
 def print_run(client: sync.PgFlow, run: sync.Run, console: Console) -> None:
     """Print the run with its steps and its output."""
-    picture = RunPicture(
-        run.row, run.steps, run.read_progress(), dependencies_of(client, run.flow_slug), run.read_tags()
-    )
+    picture = RunPicture(run.row, run.steps, run.read_progress(), dependencies_of(client, run.flow_slug), tags_of(run))
     console.print(picture, soft_wrap=not console.is_terminal)
     if run.output is not None:
         text = encode(run.output).decode()
@@ -83,6 +85,14 @@ def dependencies_of(client: sync.PgFlow, flow_slug: str) -> Dependencies:
         return dependencies_in(client.get_flow(flow_slug))
     except (FlowNotFound, SchemaError):
         return {}
+
+
+def tags_of(run: sync.Run) -> tuple[str, ...]:
+    """Return the tags of a run; none where the database knows of no tags, or the role may not ask."""
+    try:
+        return run.read_tags()
+    except SchemaError:
+        return ()
 
 
 def dependencies_in(shape: FlowShape) -> Dependencies:

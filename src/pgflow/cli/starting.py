@@ -13,6 +13,7 @@ import typer
 from pgflow import arguments, sync
 from pgflow.cli.arguments import read_age
 from pgflow.cli.bulk import Wanted, start_lines
+from pgflow.cli.completing import complete_flow
 from pgflow.cli.live import print_run, watch
 from pgflow.cli.output import JsonOption, UrlOption, errors, print_json, results, run_as_json
 from pgflow.errors import InvalidInput
@@ -21,7 +22,7 @@ from pgflow.types import Json
 
 
 def start(
-    flow: Annotated[str, typer.Argument(metavar="FLOW", help="Slug of the flow.")],
+    flow: Annotated[str, typer.Argument(metavar="FLOW", autocompletion=complete_flow, help="Slug of the flow.")],
     input_: Annotated[
         str | None,
         typer.Option(

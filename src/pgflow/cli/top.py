@@ -50,7 +50,7 @@ def watch_runs(client: sync.PgFlow, filters: dict[str, Any], limit: int, *, as_j
         rows = min(limit, max(results.height - _LINES_AROUND, 1)) if on_screen else limit
         return [run.row for run in client.list_runs(**filters, limit=rows)]
 
-    on_screen = results.is_terminal and not as_json
+    on_screen = results.is_interactive and not as_json
     try:
         with Poll(ask(), ask) as poll:
             if on_screen:
