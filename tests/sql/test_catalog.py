@@ -136,6 +136,9 @@ OVERLOADED = {"prune_data_older_than"}
 # Statements that run once, at the end of the installation.
 SCRIPTS = {"rights", "schedule_jobs"}
 
+# What is installed into a schema that the reference's migrations have made, and not into ours.
+ELSEWHERE = "reference"
+
 VOLATILITY = {
     "is_local": "stable",
     "is_valid_slug": "immutable",
@@ -282,7 +285,7 @@ def test_the_public_may_not_use_the_schema(connection: Connection) -> None:
 def test_a_file_holds_one_function_and_is_named_as_it() -> None:
     misnamed = {
         str(path.relative_to(SOURCES)): created_functions(path)
-        for path in source_files()
+        for path in [*source_files(), *files_for_elsewhere()]
         if created_functions(path) != [path.stem] * (2 if path.stem in OVERLOADED else 1)
     }
     assert misnamed == {}
@@ -294,8 +297,13 @@ def test_every_installed_function_has_its_file(functions: list[Function]) -> Non
 
 def test_the_table_of_contents_names_every_file_once() -> None:
     named = re.findall(r"^\\ir (\S+)$", (SOURCES / "schema.sql").read_text(), re.MULTILINE)
-    files = [path for path in SOURCES.glob("*/*.sql") if path.parent.name != "migrations"]
+    files = [path for path in SOURCES.glob("*/*.sql") if path.parent.name not in ("migrations", ELSEWHERE)]
     assert sorted(named) == sorted(str(path.relative_to(SOURCES)) for path in files)
+
+
+def test_the_table_of_contents_for_elsewhere_names_every_file_once() -> None:
+    named = re.findall(r"^\\ir (\w+\.sql)$", (SOURCES / ELSEWHERE / "contents.sql").read_text(), re.MULTILINE)
+    assert sorted(named) == sorted(path.name for path in files_for_elsewhere())
 
 
 def test_installation_leaves_no_flow_no_queue_and_no_worker(connection: Connection) -> None:
@@ -315,8 +323,13 @@ def test_no_trigger_stands_behind_the_tables(connection: Connection) -> None:
 def source_files() -> list[Path]:
     """The files that hold functions."""
     folders = (path.parent.name for path in SOURCES.glob("*/*.sql"))
-    holding = sorted(set(folders) - {"migrations", "tables"})
+    holding = sorted(set(folders) - {"migrations", "tables", ELSEWHERE})
     return [path for name in holding for path in sorted((SOURCES / name).glob("*.sql")) if path.stem not in SCRIPTS]
+
+
+def files_for_elsewhere() -> list[Path]:
+    """The files of functions that aren't installed here."""
+    return [path for path in sorted((SOURCES / ELSEWHERE).glob("*.sql")) if path.stem != "contents"]
 
 
 def created_functions(path: Path) -> list[str]:
