@@ -1,4 +1,4 @@
-"""An application on a database of its own, and the check that a test leaves no tasks and threads behind."""
+"""An application on a database of its own that leaves no tasks and threads behind, and what its workers tell."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from pgflow import PgFlow
+from pgflow import PgFlow, telemetry
 from servers import Server
 from worker.running import eventually, query
+from worker.telling import Told
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +36,21 @@ async def app(url: str) -> AsyncIterator[PgFlow]:
     await eventually(lambda: not _handler_threads(), "idle handler threads end with their worker")
     left = [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("pgflow")]
     assert not left, f"the worker left tasks behind: {left}"
+
+
+@pytest.fixture(params=[False, True], ids=["thread", "loop"])
+def is_async(request: pytest.FixtureRequest) -> bool:
+    """Whether the handler is an async one, or one that runs in a thread."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """All events that are told during the test."""
+    told = Told()
+    telemetry.attach("test", telemetry.ALL, told, payloads=True)
+    yield told
+    telemetry.detach("test")
 
 
 def _handler_threads() -> list[str]:

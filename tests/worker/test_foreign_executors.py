@@ -12,8 +12,8 @@ import pytest
 from pgflow import DefinitionError, Flow, PgFlow
 from pgflow.types import TaskReport
 from worker import handlers_elsewhere as elsewhere
+from worker.executing import RUN_ID, executor_of, task_of
 from worker.running import eventually
-from worker.test_outcomes import RUN_ID, executor_of, task_of
 
 
 def flow_of(handler: Any = elsewhere.echo, executor: str = "mine", **options: Any) -> Flow:

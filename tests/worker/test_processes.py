@@ -21,8 +21,8 @@ from pgflow import DefinitionError, Flow
 from pgflow.types import TaskReport
 from pgflow.worker.executor import Executor
 from worker import handlers_elsewhere as elsewhere
+from worker.executing import RUN_ID, executor_of, task_of
 from worker.running import eventually
-from worker.test_outcomes import RUN_ID, executor_of, task_of
 
 
 def flow_of(handler: Callable[..., Any], **options: Any) -> Flow:
@@ -256,7 +256,7 @@ def test_processes_end_with_a_worker_that_is_killed(tmp_path: Path) -> None:
 import asyncio
 from worker import handlers_elsewhere as elsewhere
 from worker.test_processes import flow_of
-from worker.test_outcomes import executor_of, task_of
+from worker.executing import executor_of, task_of
 flow = flow_of(elsewhere.hangs)
 asyncio.run(executor_of(flow).execute(task_of(flow, {str(tmp_path)!r})))
 """

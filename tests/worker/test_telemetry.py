@@ -1,57 +1,19 @@
-"""What workers and clients tell: every event of the table, with what the database took and nothing else."""
+"""What workers tell: every event of the table, with what the database took and nothing else."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import psycopg
 import pytest
 
 from pgflow import Context, Flow, PgFlow, Snooze, telemetry
 from pgflow.types import StartedTask, TaskReport
 from pgflow.worker.news import News
 from worker.running import ended, eventually, query, worked, working
-
-OF_A_TASK = ("task.start", "task.stop", "task.exception", "task.discarded")
-
-
-class Told:
-    """A handler that keeps the events."""
-
-    def __init__(self) -> None:
-        self.all: list[tuple[str, dict[str, float], dict[str, Any]]] = []
-
-    def __call__(self, event: str, measurements: Any, metadata: Any) -> None:
-        self.all.append((event, dict(measurements), dict(metadata)))
-
-    def names(self, *wanted: str) -> list[str]:
-        return [event for event, _, _ in self.all if event in wanted]
-
-    def about(self, wanted: str) -> list[dict[str, Any]]:
-        """Return measurements and metadata of the events of this name."""
-        return [measurements | metadata for event, measurements, metadata in self.all if event == wanted]
-
-    def one(self, wanted: str) -> dict[str, Any]:
-        (only,) = self.about(wanted)
-        return only
-
-
-@pytest.fixture
-def told() -> Iterator[Told]:
-    told = Told()
-    telemetry.attach("test", telemetry.ALL, told, payloads=True)
-    yield told
-    telemetry.detach("test")
-
-
-def chosen(metadata: dict[str, Any], *keys: str) -> tuple[Any, ...]:
-    return tuple(metadata[key] for key in keys)
+from worker.telling import OF_A_TASK, Told, chosen
 
 
 @pytest.mark.feature("A4-T")
@@ -254,74 +216,6 @@ def test_an_output_that_the_database_refused_is_told_as_the_failure_it_became(to
     assert len(told.all) == 1
 
 
-async def test_a_flow_that_is_deleted_is_told(app: PgFlow, told: Told) -> None:
-    flow = Flow("gone")
-
-    @flow.step
-    def step(value: int) -> int:
-        return value
-
-    await app.ensure_compiled(flow)
-    await app.ensure_compiled(flow)
-    await app.delete_flow(flow)
-    assert [ensured["status"] for ensured in told.about("flow.ensured")] == ["compiled", "verified"]
-    assert told.one("flow.deleted") == {"flow_slug": "gone"}
-
-
-async def test_each_of_many_starts_is_told(app: PgFlow, told: Told) -> None:
-    flow = Flow("many")
-
-    @flow.step
-    def step(value: int) -> int:
-        return value
-
-    await app.ensure_compiled(flow)
-    runs = await app.start_flows(flow, [1, 2, 3])
-    assert {run["run_id"] for run in told.about("run.started")} == {run.run_id for run in runs}
-    assert len(told.about("run.started")) == 3
-
-
-async def test_a_run_that_ends_as_it_is_started_is_told_by_who_started_it(app: PgFlow, told: Told) -> None:
-    flow = Flow("at_once")
-
-    @flow.map
-    def step(element: int) -> int:
-        return element
-
-    await app.ensure_compiled(flow)
-    run = await app.start_flow(flow, [])
-    assert run.status == "completed"
-    assert told.names("run.started", "run.completed") == ["run.started", "run.completed"]
-    assert chosen(told.one("run.completed"), "run_id", "duration") == (run.run_id, 0)
-
-
-async def test_a_run_that_fails_as_it_is_started_is_told_by_who_started_it(app: PgFlow, told: Told) -> None:
-    flow = Flow("fails_at_once")
-
-    @flow.step(if_={"value": 2}, when_unmet="fail")
-    def step(value: dict[str, int]) -> int:
-        return 1
-
-    await app.ensure_compiled(flow)
-    run = await app.start_flow(flow, {"value": 1})
-    assert run.status == "failed"
-    assert told.one("run.failed")["error"] == "the condition of a step isn't met"
-
-
-async def test_a_run_in_a_transaction_of_the_caller_is_not_told(app: PgFlow, url: str, told: Told) -> None:
-    flow = Flow("unsure")
-
-    @flow.step
-    def step(value: int) -> int:
-        return value
-
-    await app.ensure_compiled(flow)
-    async with await psycopg.AsyncConnection.connect(url) as connection:
-        await app.start_flow(flow, 1, conn=connection)
-        await connection.rollback()
-    assert told.about("run.started") == []
-
-
 async def test_a_handler_that_raises_hurts_no_task(app: PgFlow, caplog: pytest.LogCaptureFixture) -> None:
     flow = Flow("unhurt")
 
@@ -354,71 +248,3 @@ async def test_nothing_is_told_of_outcomes_while_the_database_is_away(app: PgFlo
         released.set()
         await eventually(lambda: told.about("task.discarded"), "the report is answered")
     assert told.names("task.stop", "run.completed") == []
-
-
-@pytest.mark.feature("A4.10")
-async def test_a_failure_is_logged_once_with_its_traceback(app: PgFlow, caplog: pytest.LogCaptureFixture) -> None:
-    flow = Flow("logged", max_attempts=2, base_delay=0)
-
-    @flow.step
-    def step(value: str) -> None:
-        raise ValueError("no money")
-
-    with caplog.at_level(logging.INFO, "pgflow"):
-        run = await worked(app, flow, "input of the run")
-    name = f"[logged.step[0] {run.run_id}]"
-    failures = [
-        record for record in caplog.records if "no money" in record.getMessage() and record.name == "pgflow.task"
-    ]
-    assert [record.getMessage() for record in failures] == [
-        f"{name} failed, attempt 1 of 2, the next in 0 s: ValueError: no money",
-        f"{name} failed, attempt 2 of 2, no other follows: ValueError: no money",
-    ]
-    assert all('raise ValueError("no money")' in (record.exc_text or "") for record in failures)
-    assert [record.levelno for record in caplog.records if record.name == "pgflow.run"] == [logging.ERROR]
-    assert "input of the run" not in caplog.text
-
-
-def spans_by_name(spans: Any) -> dict[str, Any]:
-    return {span.name: span for span in spans}
-
-
-@pytest.mark.parametrize("kind", ["async", "thread"])
-async def test_spans_made_by_handlers_are_within_those_of_their_tasks(app: PgFlow, kind: str) -> None:
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-    from pgflow.integrations import otel
-
-    exported = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exported))
-    tracer = provider.get_tracer("test")
-    flow = Flow(f"spans_{kind}")
-
-    def work(value: int) -> int:
-        with tracer.start_as_current_span("query"):
-            return value
-
-    if kind == "async":
-
-        @flow.step
-        async def step(value: int) -> int:
-            return work(value)
-    else:
-
-        @flow.step(slug="step")
-        def step_in_thread(value: int) -> int:
-            return work(value)
-
-    otel.instrument(provider)
-    try:
-        run = await worked(app, flow, 1)
-    finally:
-        otel.uninstrument()
-    spans = spans_by_name(exported.get_finished_spans())
-    assert set(spans) == {"query", f"{flow.slug}.step", flow.slug}
-    assert spans["query"].parent.span_id == spans[f"{flow.slug}.step"].context.span_id
-    assert {span.context.trace_id for span in spans.values()} == {otel.trace_of(run.run_id).trace_id}
-    assert isinstance(run.run_id, UUID)

@@ -15,8 +15,8 @@ from pgflow import Context, Flow, PgFlow, TransactionFailed, telemetry
 from worker import effects
 from worker import handlers_elsewhere as elsewhere
 from worker.effects import INSERT, numbers
+from worker.executing import executor_of, task_of
 from worker.running import DEADLINE_SECONDS, ended, error_of, eventually, query, task, worked, working
-from worker.test_outcomes import executor_of, task_of
 
 
 @pytest.fixture
