@@ -25,7 +25,7 @@ Call: TypeAlias = Callable[[Connection, int], None]
 RUNS = 3000
 ENDED = 1000
 BATCH = 25
-GROWING = {"runs", "step_states", "step_tasks", "run_keys", "run_tags", "q_flow", "a_flow"}
+GROWING = {"runs", "run_cancellations", "step_states", "step_tasks", "run_keys", "run_tags", "q_flow", "a_flow"}
 
 # Each item has a run, two steps and up to two tasks, which a dozen statements visit.
 ROWS_PER_ITEM = 20
@@ -167,6 +167,14 @@ def extend(connection: Connection, count: int) -> None:
     """)
 
 
+def cancel(connection: Connection, count: int) -> None:
+    connection.execute("select count(*) from pgflow.cancel_runs((select array_agg(run_id) from mine))")
+
+
+def retry(connection: Connection, count: int) -> None:
+    connection.execute("select count(*) from pgflow.retry_runs((select array_agg(run_id) from mine))")
+
+
 def recover(connection: Connection, count: int) -> None:
     """Put tasks back that have stalled."""
     recovered = connection.execute("select requeued_count from pgflow.recover_tasks(%s)", (count,)).fetchone()
@@ -198,6 +206,8 @@ CALLS: dict[str, Call] = {
     "exchange_tasks": exchange,
     "release_tasks": release,
     "extend_leases": extend,
+    "cancel_runs": cancel,
+    "retry_runs": retry,
 }
 
 # They look at all runs that go on, or have ended.
@@ -212,6 +222,8 @@ def prepare(connection: Connection, call: Call, count: int) -> None:
         # Tasks of step b may come first.
         fetch(connection, 4 * count)
         choose(connection, count)
+    if call is retry:
+        cancel(connection, count)
     if call is recover:
         backdate(connection)
 

@@ -6,12 +6,13 @@ returns void
 language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
+declare
+  v_run_ids uuid[];
+  v_step_slugs text[];
 begin
   delete from pgflow.run_cancellations c where c.run_id = any (p_run_ids);
 
-  update pgflow.step_states ss
-  set status = case when ss.started_at is null then 'created' else 'started' end,
-      failed_at = null, skipped_at = null, skip_reason = null, error_message = null
+  select array_agg(reopened.run_id), array_agg(reopened.step_slug) into v_run_ids, v_step_slugs
   from (
     select undone.run_id, undone.step_slug from pgflow._skips_to_undo(p_run_ids) as undone
     union all
@@ -23,8 +24,21 @@ begin
       where state.run_id = retried.run_id and state.status = 'failed'
       offset 0
     ) as failed
+  ) as reopened;
+
+  update pgflow.step_states ss
+  set status = case when ss.started_at is null then 'created' else 'started' end,
+      failed_at = null, skipped_at = null, skip_reason = null, error_message = null
+  from (
+    select * from unnest(v_run_ids, v_step_slugs) as reopened (run_id, step_slug) limit cardinality(v_run_ids)
   ) as reopened
-  where ss.run_id = reopened.run_id and ss.step_slug = reopened.step_slug;
+  cross join lateral (
+    select state.ctid as row_id
+    from pgflow.step_states state
+    where state.run_id = reopened.run_id and state.step_slug = reopened.step_slug
+    offset 0
+  ) as found
+  where ss.ctid = found.row_id;
 
   -- A map whose parent runs again doesn't know the number of its tasks any more.
   update pgflow.step_states ss
@@ -72,6 +86,9 @@ begin
     where ss.run_id = retried.run_id and ss.status not in ('completed', 'skipped')
     offset 0
   ) as counted
-  where r.run_id = retried.run_id;
+  cross join lateral (
+    select run.ctid as row_id from pgflow.runs run where run.run_id = retried.run_id offset 0
+  ) as found
+  where r.ctid = found.row_id;
 end
 $$;

@@ -7,6 +7,20 @@ language plpgsql stable
 set search_path to pg_catalog, pg_temp
 as $$
 begin
+  -- Nearly always there is nothing to find, which this finds out cheaply.
+  if not exists (
+    select
+    from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as retried
+    cross join lateral (
+      select
+      from pgflow.step_states ss
+      where ss.run_id = retried.run_id and ss.status = 'skipped' and ss.skip_reason = 'handler_failed'
+      offset 0
+    ) as exhausted
+  ) then
+    return;
+  end if;
+
   return query
     with recursive state as materialized (
       select found.*, s.when_unmet, s.when_exhausted

@@ -10,23 +10,27 @@ declare
   v_queue record;
   v_message_ids bigint[];
 begin
-  -- Locked before they are looked at: whoever starts tasks or recovers them doesn't lock their runs.
-  with locked as (
-    select t.flow_slug, t.run_id, t.step_slug, t.task_index, t.message_id
-    from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as retried
-    join pgflow.step_states ss on ss.run_id = retried.run_id and ss.status = 'started'
-    join pgflow.step_tasks t on t.run_id = ss.run_id and t.step_slug = ss.step_slug and t.status <> 'completed'
-    order by t.run_id, t.step_slug, t.task_index
-    for no key update of t
-  )
+  -- Which these are, and their messages, only changes under the locks of their runs.
   select
-    array_agg(locked.flow_slug) as flow_slugs, array_agg(locked.run_id) as run_ids,
-    array_agg(locked.step_slug) as step_slugs, array_agg(locked.task_index) as task_indexes,
-    array_agg(locked.message_id) as message_ids
+    array_agg(open.flow_slug) as flow_slugs, array_agg(open.run_id) as run_ids,
+    array_agg(open.step_slug) as step_slugs, array_agg(open.task_index) as task_indexes,
+    array_agg(open.message_id) as message_ids
   into v_open
-  from locked;
+  from (select element.run_id from unnest(p_run_ids) as element (run_id) limit cardinality(p_run_ids)) as retried
+  cross join lateral (
+    select ss.step_slug from pgflow.step_states ss where ss.run_id = retried.run_id and ss.status = 'started' offset 0
+  ) as started
+  cross join lateral (
+    select t.flow_slug, t.run_id, t.step_slug, t.task_index, t.message_id
+    from pgflow.step_tasks t
+    where t.run_id = retried.run_id and t.step_slug = started.step_slug and t.status <> 'completed'
+    offset 0
+  ) as open;
 
-  -- All of them are gone already, unless rows were changed by hand.
+  -- Whoever starts tasks or recovers them doesn't lock their runs.
+  perform pgflow._lock_tasks(v_open.run_ids, v_open.step_slugs, v_open.task_indexes);
+
+  -- All messages are gone already, unless rows were changed by hand.
   perform pgflow._archive_messages(v_open.flow_slugs, v_open.message_ids);
 
   for v_queue in
@@ -57,7 +61,13 @@ begin
         as open (run_id, step_slug, task_index, message_id)
       limit cardinality(v_message_ids)
     ) as open
-    where t.run_id = open.run_id and t.step_slug = open.step_slug and t.task_index = open.task_index;
+    cross join lateral (
+      select task.ctid as row_id
+      from pgflow.step_tasks task
+      where task.run_id = open.run_id and task.step_slug = open.step_slug and task.task_index = open.task_index
+      offset 0
+    ) as found
+    where t.ctid = found.row_id;
 
     perform pgflow._notify('tasks', v_queue.flow_slug);
   end loop;
