@@ -13,7 +13,7 @@ from client.workbench import Workbench
 from pgflow import PgFlow, sync
 from servers import Server
 
-EMPTY = "select pgflow.delete_flow_and_data(flow_slug) from pgflow.flows"
+EMPTY = "select pgflow.delete_flow_and_data(flow_slug) from pgflow.flows; delete from pgflow.listeners"
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def client_database_url(newest_server: Server) -> Iterator[str]:
 
 @pytest.fixture
 def shared_url(client_database_url: str) -> str:
-    """A migrated database without flows."""
+    """A migrated database without flows, where nobody listens any more."""
     with psycopg.connect(client_database_url, autocommit=True) as connection:
         connection.execute(EMPTY)
     return client_database_url
