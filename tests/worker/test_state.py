@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from itertools import pairwise, product
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pgflow import Flow, PgFlow, WorkerState
 from pgflow.worker.state import follows
 from pgflow.worker.worker import Worker
-from worker.running import working
+from worker.running import query, working
 
 LEGAL = {
     ("created", "starting"),
@@ -84,3 +85,21 @@ def idle_flow() -> Flow:
         return value
 
     return flow
+
+
+@pytest.mark.parametrize(
+    ("program", "name"),
+    [("/srv/shop/work.py", "work.py"), ("/venv/lib/pgflow/__main__.py", "pgflow"), ("", "python")],
+)
+async def test_a_worker_is_named_after_its_program(
+    app: PgFlow, monkeypatch: pytest.MonkeyPatch, url: str, program: str, name: str
+) -> None:
+    flow = Flow("named")
+
+    @flow.step
+    def step(value: int) -> int:
+        return value
+
+    monkeypatch.setattr(sys, "argv", [program])
+    async with working(app, flow):
+        assert [row["function_name"] for row in query(url, "select function_name from pgflow.workers")] == [name]

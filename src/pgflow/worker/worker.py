@@ -85,7 +85,7 @@ class Worker:
         """Why it stops: `operator`, `deprecated` or `broken`; None while it runs."""
         self._client = client
         self._flows = _by_slug(flows)
-        self._name = name or Path(sys.argv[0]).name or "python"
+        self._name = name or _program_name()
         self._worker_ids: dict[str, UUID] = {slug: uuid4() for slug in self._flows}
         self._leaving = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -354,3 +354,9 @@ def _by_slug(flows: Iterable[Flow]) -> dict[str, Flow]:
     if not found:
         raise DefinitionError("a worker needs at least one flow")
     return found
+
+
+def _program_name() -> str:
+    """Return the name of the program, or of the package that `python -m` runs."""
+    program = Path(sys.argv[0])
+    return program.parent.name if program.name == "__main__.py" else program.name or "python"
