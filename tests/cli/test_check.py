@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import psycopg
 import pytest
 
@@ -40,7 +42,7 @@ def test_it_registers_nothing(pgflow, url, greeting_module):
 
 
 def test_programs_read_json(pgflow, url):
-    found = pgflow("check", "--json").json
+    found = [json.loads(line) for line in pgflow("check", "--json").output.splitlines()]
     assert found[0].keys() == {"name", "status", "message", "remedy"}
     assert {check["status"] for check in found} == {"ok"}
 

@@ -143,3 +143,14 @@ def test_two_flows_of_one_slug_are_refused(pgflow, url, write_module):
     )
     ended = pgflow("compile", "twice_module:app")
     assert (ended.code, ended.errors) == (2, "pgflow: two flows are called 'same'\n")
+
+
+@pytest.mark.parametrize("command", ["compile", "check"])
+def test_the_url_of_the_application_counts_unless_another_is_given(pgflow, url, write_module, monkeypatch, command):
+    monkeypatch.setenv("PGFLOW_DATABASE_URL", "postgresql://127.0.0.1:1/none")
+    source = "from pgflow import Flow, PgFlow\nf = Flow('f')\n@f.step\ndef s(a: int) -> int: return a\n"
+    write_module(
+        "own_module", f"{source}here = PgFlow({url!r}, flows=[f])\nthere = PgFlow('postgresql://x:1', flows=[f])"
+    )
+    assert pgflow(command, "own_module:here").code == 0
+    assert pgflow(command, "own_module:there", "--url", url).code == 0

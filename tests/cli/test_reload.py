@@ -95,13 +95,31 @@ def test_a_handler_that_does_not_end_in_time_gives_its_task_to_the_next_worker(r
         assert run.result(timeout=DEADLINE_SECONDS) == {"only": "second 1"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_one_signal_ends_it_all(reloading, number):
     worker = reloading.worker()
     reloading.process.send_signal(number)
     _, errors = reloading.process.communicate(timeout=DEADLINE_SECONDS)
     assert (reloading.process.returncode, "Traceback" in errors) == (0, False)
     assert not worker.is_running()
+
+
+def test_a_second_signal_ends_handlers_at_once_and_gives_their_tasks_back(spawn, folder, url):
+    (folder / "versioned_module.py").write_text(FLOW, encoding="utf-8")
+    process = spawn("worker", "versioned_module:versioned", "--reload", "--timeout", "600", "--log-format", "pretty")
+    reloading = Reloading(process, folder)
+    reloading.wait_for("worker runs")
+    with sync.PgFlow(url) as client:
+        client.start_flow("versioned", 60)
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute("select from pgflow.step_tasks where status = 'started'").fetchone() is None:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        reloading.wait_for("worker stops, 1 tasks to finish")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=DEADLINE_SECONDS)
+        assert process.returncode == 0
+        assert connection.execute("select status, attempts_count from pgflow.step_tasks").fetchall() == [("queued", 0)]
 
 
 def test_ctrl_c_reaches_the_whole_group_and_yet_counts_once(reloading, url):

@@ -121,3 +121,33 @@ def test_a_port_that_is_taken_is_an_error_in_one_line(run_process, url, greeting
         ended = run_process("worker", "greeting_module:app", "--health-port", port)
     assert ended.code == 2
     assert f"pgflow: can't serve the health at 127.0.0.1:{port}: " in ended.errors
+
+
+OWN = """
+from concurrent.futures import ThreadPoolExecutor
+from pgflow import Flow, PgFlow
+
+placed = Flow("placed")
+
+@placed.step(executor="own")
+def where(name: str) -> str:
+    import threading
+    return threading.current_thread().name
+
+app = PgFlow(URL, flows=[placed], executors={"own": ThreadPoolExecutor(1, "own-thread")})
+"""
+
+
+def test_the_url_and_the_executors_of_the_application_count(spawn, url, write_module, monkeypatch):
+    monkeypatch.setenv("PGFLOW_DATABASE_URL", "postgresql://127.0.0.1:1/none")
+    write_module("own_module", OWN.replace("URL", repr(url)))
+    process = spawn("worker", "own_module:app")
+    assert any(message(line).startswith("worker runs") for line in process.stderr)
+    with sync.PgFlow(url) as client:
+        assert client.start_flow_sync("placed", "Ada", timeout=30).output["where"].startswith("own-thread")
+
+
+def test_the_url_of_the_option_comes_before_that_of_the_application(spawn, url, write_module):
+    write_module("own_module", OWN.replace("URL", "'postgresql://127.0.0.1:1/none'"))
+    process = spawn("worker", "own_module:app", "--url", url)
+    assert any(message(line).startswith("worker runs") for line in process.stderr)

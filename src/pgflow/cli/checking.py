@@ -11,7 +11,7 @@ from psycopg import Error as DriverError
 
 from pgflow import calls, sync
 from pgflow.checks import Check, check_database
-from pgflow.cli.loading import load_flows
+from pgflow.cli.loading import Application, load_application
 from pgflow.cli.output import JsonOption, UrlOption, print_json, results
 from pgflow.errors import PgFlowError
 from pgflow.flow import Flow
@@ -33,11 +33,12 @@ def check(
     Ends with 0 when all is well or only warned of, 3 when the database can't be reached or isn't ready, and 1 when it
     is ready but a flow differs.
     """
-    flows = load_flows(app) if app else ()
+    application = load_application(app) if app else Application(())
+    url = url or application.url
     found = check_database(url)
     is_ready = not _any_failed(found)
-    if is_ready and flows:
-        found += _compare(flows, url)
+    if is_ready and application.flows:
+        found += _compare(application.flows, url)
     _print(found, as_json=json)
     if _any_failed(found):
         raise typer.Exit(1 if is_ready else 3)
@@ -73,7 +74,8 @@ def _compared(flows: tuple[Flow, ...], client: sync.PgFlow) -> Iterator[Check]:
 
 def _print(checks: list[Check], *, as_json: bool) -> None:
     if as_json:
-        print_json([dataclasses.asdict(check) for check in checks])
+        for check in checks:
+            print_json(dataclasses.asdict(check))
         return
     for check in checks:
         style = _STYLES[check.status]

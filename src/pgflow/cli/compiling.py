@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pgflow import sync
-from pgflow.cli.loading import AppArgument, load_flows
+from pgflow.cli.loading import AppArgument, load_application
 from pgflow.cli.output import UrlOption, results
 from pgflow.graph import to_sql
 
@@ -21,14 +21,15 @@ def compile_flows(
     ] = False,
 ) -> None:
     """Register the flows of an application in the database."""
-    flows = load_flows(app)
+    application = load_application(app)
+    flows = application.flows
     for flow in flows:
         flow.check()
     if sql:
         for flow in flows:
             typer.echo("\n".join(to_sql(flow.flow_shape)))
         return
-    with sync.PgFlow(url) as client:
+    with sync.PgFlow(url or application.url) as client:
         for flow in flows:
             status = client.ensure_compiled(flow, allow_data_loss=allow_data_loss)
             results.print(f"{flow.slug}: {status}", highlight=False)

@@ -7,14 +7,14 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg
 import typer
 
-from pgflow import PgFlow, calls, embedded, logs, schema
+from pgflow import PgFlow, SchemaError, calls, embedded, logs, reference, schema
 from pgflow.cli.lifeline import EMBEDDED, Lifeline, LifelineOption
 from pgflow.cli.loading import AppArgument, load_application
 from pgflow.cli.output import UrlOption, command_name, errors
@@ -123,9 +123,19 @@ def _runs(count: int) -> str:
 def _migrate(url: str) -> None:
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-            schema.migrate(connection)
+            if not _is_of_reference(connection):
+                schema.migrate(connection)
     except (psycopg.Error, UnicodeError) as error:
         raise why_not(url, error) from error
+
+
+def _is_of_reference(connection: psycopg.Connection[Any]) -> bool:
+    """Whether others keep the schema up to date, with the migrations of the reference."""
+    try:
+        reference.detect(connection.execute(reference.DETECTION_QUERY).fetchall())
+    except SchemaError:
+        return False
+    return True
 
 
 def _say_where(reference: str, url: str, *, is_embedded: bool) -> None:
@@ -161,4 +171,5 @@ def _quiet() -> Iterator[None]:
 
 
 def _say(text: str, style: str | None = None) -> None:
-    errors.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    with suppress(OSError):  # the terminal may be gone
+        errors.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -18,13 +18,14 @@ from pgflow.cli.lifeline import EMBEDDED, READY, RESTARTED
 from pgflow.cli.output import COMMAND, command_name, errors
 from pgflow.cli.watching import INTERVAL_SECONDS, Watcher
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SHOWN_FILES = 3
 _LAST_SECONDS = 10
 """What a worker gets beyond its own grace, before it is killed."""
 
 
 class Supervisor:
-    """Runs `pgflow ARGUMENTS` until SIGINT or SIGTERM, and anew after each change below `root`.
+    """Runs `pgflow ARGUMENTS` until SIGINT, SIGTERM or SIGHUP, and anew after each change below `root`.
 
     Its handlers get `grace` seconds to finish, as the arguments should say too. A worker that never came to run ends
     it all, with its exit code; one that ended later is started again after the next change.
@@ -134,7 +135,8 @@ class Supervisor:
         def count(_number: int, _frame: FrameType | None) -> None:
             self._signals += 1
 
-        before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+        heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # as nohup wants it
+        before = {number: signal.signal(number, count) for number in heeded}
         try:
             yield
         finally:
@@ -142,7 +144,8 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _say(self, text: str) -> None:
-        errors.print(text, style="bold", markup=False, highlight=False, soft_wrap=True)
+        with suppress(OSError):  # the terminal may be gone
+            errors.print(text, style="bold", markup=False, highlight=False, soft_wrap=True)
 
 
 def _listed(paths: Sequence[str]) -> str:
