@@ -18,17 +18,18 @@ MORE_COLUMNS = "".join(f"alter table pgflow.{table} add column newer text not nu
 
 # As a newer core may have it: more attributes in what functions return, and in another order. (%% is one percent sign.)
 MORE_ATTRIBUTES = """
-create type pgflow.newer_task as (
-  newer text, base_delay int, timeout int, max_attempts int, attempt int, message_id bigint,
-  flow_input jsonb, input jsonb, task_index int, step_slug text, run_id uuid, flow_slug text
-);
-create type pgflow.newer_end as (
-  newer text, run_id uuid, flow_slug text, status text, seconds double precision, error_message text
-);
+create function newer_type(p_type regtype, p_alias text, out definition text, out value text) language sql as $$
+  select
+    'newer text, ' || string_agg(format('%%I %%s', attname, format_type(atttypid, null)), ', ' order by attnum desc),
+    '''new'', ' || string_agg(format('%%I.%%I', p_alias, attname), ', ' order by attnum desc)
+  from pg_attribute where attrelid = (select typrelid from pg_type where oid = p_type) and attnum > 0
+$$;
 
 do $$
 declare
   v_function oid := 'pgflow.exchange_tasks'::regproc;
+  v_task record := newer_type('pgflow.started_task', 't');
+  v_end record := newer_type('pgflow.ended_run', 'r');
   v_arguments text := (
     select string_agg(format('%%I %%s', name, format_type(type, null)), ', ' order by number)
     from pg_proc p, unnest(p.proargtypes::oid[], p.proargnames[:p.pronargs]) with ordinality as a (type, name, number)
@@ -36,20 +37,20 @@ declare
   v_names text := (select string_agg(format('%%I', name), ', ' order by number)
     from pg_proc p, unnest(p.proargnames[:p.pronargs]) with ordinality as a (name, number) where p.oid = v_function);
 begin
+  execute format('create type pgflow.newer_task as (%%s)', v_task.definition);
+  execute format('create type pgflow.newer_end as (%%s)', v_end.definition);
   alter function pgflow.exchange_tasks rename to older_exchange_tasks;
   execute format($f$
     create function pgflow.exchange_tasks(%%s, out newer text, out read_until timestamptz[],
       out pause double precision, out skipped_steps jsonb, out ended_runs pgflow.newer_end[],
       out tasks pgflow.newer_task[], out recorded int[]) language sql as $b$
       select 'new', e.read_until, e.pause, e.skipped_steps,
-        array(select row('new', r.run_id, r.flow_slug, r.status, r.seconds, r.error_message)::pgflow.newer_end
-              from unnest(e.ended_runs) as r),
-        array(select row('new', t.base_delay, t.timeout, t.max_attempts, t.attempt, t.message_id, t.flow_input,
-                t.input, t.task_index, t.step_slug, t.run_id, t.flow_slug)::pgflow.newer_task
+        array(select row(%%s)::pgflow.newer_end from unnest(e.ended_runs) as r),
+        array(select row(%%s)::pgflow.newer_task
               from unnest(e.tasks) with ordinality as t order by t.ordinality),
         e.recorded
       from pgflow.older_exchange_tasks(%%s) as e
-    $b$ $f$, v_arguments, v_names);
+    $b$ $f$, v_arguments, v_end.value, v_task.value, v_names);
 end
 $$;
 """
