@@ -3,7 +3,8 @@
 ::
 
     Core          which functions and columns a database has, and what becomes of a call there
-    procedures    calls that become several: reporting and fetching, registering a flow
+    procedures    calls that become several: starting, fetching, reporting
+    registering   those that register a flow
     inline        a call of a function that isn't installed, as a statement
     sources       the functions that `sql/reference` has
     adoption      installs them, and removes them again
@@ -13,7 +14,7 @@ Nothing here is used on a schema that `pgflow migrate` has made.
 
 from pgflow.reference.adoption import Adoption, adopt, is_adopted, remove, render
 from pgflow.reference.core import DETECTION_QUERY, Core, detect
-from pgflow.reference.procedures import Steps
+from pgflow.reference.steps import Steps
 
 __all__ = [
     "DETECTION_QUERY",

@@ -10,8 +10,9 @@ from pgflow.calls import Call
 from pgflow.calls.call import Row
 from pgflow.errors import NotInstalled, SchemaError, TooOld
 from pgflow.reference.inline import Invocation, invocation, rewritten
-from pgflow.reference.procedures import GIVING_ROWS, PROCEDURES, Steps
+from pgflow.reference.procedures import GIVING_ROWS, PROCEDURES
 from pgflow.reference.sources import functions
+from pgflow.reference.steps import Steps
 
 T = TypeVar("T")
 
