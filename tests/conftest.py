@@ -109,13 +109,19 @@ def project_directory(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def own_logging() -> Iterator[None]:
-    """Lets a test configure logging, and puts back what was there before; the root logger has no handlers meanwhile."""
+    """Lets a test configure logging, and puts back what was there before; nothing is logged unless it does."""
     root, ours = logging.getLogger(), logging.getLogger("pgflow")
     handlers, level = root.handlers[:], ours.level
     root.handlers.clear()
+    _log_no_events()
     yield
     root.handlers[:] = handlers
     ours.setLevel(level)
+    _log_no_events()
+
+
+def _log_no_events() -> None:
+    """Take back what a worker that ran in this process has attached, maybe in another test."""
     telemetry.detach("pgflow.logs")
     telemetry.detach("pgflow.logs.context")
 

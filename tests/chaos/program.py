@@ -14,6 +14,7 @@ from pgflow.types import TaskReport
 from pgflow.worker.exchange import ExchangeLoop
 from pgflow.worker.outbox import Outbox
 from pgflow.worker.pace import PollInterval
+from pgflow.worker.trade import Traded, Trader
 from pgflow.worker.worker import Worker
 
 EFFECTS = "create table effects (run_id uuid not null, task_index int not null, attempt int not null)"
@@ -64,15 +65,15 @@ def die_before_the_report() -> None:
 
 def die_after_the_report() -> None:
     """Die when a result has been reported."""
-    trade = ExchangeLoop._trade
+    trade = Trader.trade
 
-    async def dying(loop: ExchangeLoop, *arguments: Any) -> Exchanged:
-        exchanged = await trade(loop, *arguments)
-        if exchanged.recorded:
+    async def dying(trader: Trader, *arguments: Any) -> Traded:
+        traded = await trade(trader, *arguments)
+        if traded.recorded:
             die()
-        return exchanged
+        return traded
 
-    ExchangeLoop._trade = dying  # type: ignore[method-assign]
+    Trader.trade = dying  # type: ignore[method-assign]
 
 
 def die_after_the_fetch() -> None:

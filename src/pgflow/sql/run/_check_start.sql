@@ -7,7 +7,7 @@ create or replace function pgflow._check_start(
   p_run_ids uuid[]
 )
 returns void
-language plpgsql stable
+language plpgsql immutable
 set search_path to pg_catalog, pg_temp
 as $$
 begin
