@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -14,9 +14,9 @@ import pytest
 
 from interop import flows, program
 from interop.reference import NodeWorker, run_client
-from pgflow import Flow, PgFlow
-from pgflow.worker.worker import Worker
-from worker.running import DEADLINE_SECONDS, QUICK, query, task, working
+from interop.turns import work_in_node, work_in_python, work_in_turn
+from pgflow import PgFlow
+from worker.running import DEADLINE_SECONDS, query, task, working
 
 NUMBERS = list(range(500))
 
@@ -29,43 +29,6 @@ STALLED = (
 @pytest.fixture
 def url(database_url: str) -> str:
     return database_url
-
-
-@pytest.fixture
-def node_worker(url: str) -> Iterator[Callable[..., NodeWorker]]:
-    """Starts workers of the reference; what still runs at the end of the test is killed."""
-    workers: list[NodeWorker] = []
-
-    def start(flow_slug: str, tasks: int | None = None) -> NodeWorker:
-        workers.append(NodeWorker(url, flow_slug, tasks))
-        return workers[-1]
-
-    yield start
-    for worker in workers:
-        worker.kill()
-
-
-async def work_in_python(app: PgFlow, make: Callable[[Callable[[], object]], Flow], concurrency: int = 1) -> None:
-    """Run a worker that leaves when the flow that is made says that it has begun."""
-    worker = Worker(app, [make(lambda: worker.request_stop())], concurrency=concurrency, poll_interval=QUICK)
-    await worker.start()
-    await asyncio.wait_for(worker.wait(), DEADLINE_SECONDS)
-
-
-async def work_in_node(url: str, flow_slug: str, tasks: int = 1) -> None:
-    """Run a worker of the reference that leaves after so many tasks."""
-    await asyncio.to_thread(lambda: NodeWorker(url, flow_slug, tasks).finish())
-
-
-async def work_in_turn(
-    app: PgFlow, url: str, make: Callable[[Callable[[], object]], Flow], languages: list[str]
-) -> None:
-    """Work one task after the other, each in its language."""
-    for language in languages:
-        if language == "node":
-            await work_in_node(url, make(print).slug)
-        else:
-            await work_in_python(app, make)
 
 
 @pytest.mark.parametrize("languages", [["node", "python"] * 2, ["python", "node"] * 2], ids="-".join)

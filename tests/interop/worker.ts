@@ -32,7 +32,8 @@ while (!leaving && remaining > 0) {
   await workBatch();
 }
 await sql`update pgflow.workers set deprecated_at = clock_timestamp() where worker_id = ${workerId}`;
-await sql`select pgflow.mark_worker_stopped(${workerId})`;
+const [{ marks }] = await sql`select to_regproc('pgflow.mark_worker_stopped') is not null as marks`;
+if (marks) await sql`select pgflow.mark_worker_stopped(${workerId})`;
 await sql.end();
 
 /** Say that it is alive, and hear whether it is asked to leave. */
@@ -57,12 +58,18 @@ async function workBatch(): Promise<void> {
 async function work(task: any): Promise<void> {
   console.log(`works ${task.step_slug} ${task.task_index}`);
   const step = flow.getStepDefinition(task.step_slug);
-  const input = isRootSingle(step) ? task.flow_input : task.input;
+  const input = inputOf(task, step);
   try {
     await client.completeTask(task, await step.handler(input, { flowInput: flowInput(task) }));
   } catch (error) {
     await client.failTask(task, error);
   }
+}
+
+/** What the handler takes. Old cores have no flow_input, but a key `run` in the inputs of steps that are no maps. */
+function inputOf(task: any, step: any): any {
+  if (!isRootSingle(step)) return task.input;
+  return task.flow_input === undefined ? task.input.run : task.flow_input;
 }
 
 /** The run's input, read when a handler asks for it. */
