@@ -247,7 +247,6 @@ def exchange(
     limit: int = 100,
     worker: UUID = WORKER,
     since: Sequence[datetime | None] | None = None,
-    read_queues: bool = True,
 ) -> Row:
     """Report tasks, first those completed, and take new ones; a worker of the same id is registered for all flows."""
     register(connection, worker, flows[0] if flows else FLOW)
@@ -259,12 +258,12 @@ def exchange(
         select recorded, to_jsonb(tasks) as tasks, to_jsonb(ended_runs) as ended_runs, pause, read_until
         from pgflow.exchange_tasks(
           %s::uuid[], %s::text[], %s::int[], %s::int[], %s::jsonb[], %s::text[], %s::boolean[], %s::int[],
-          %s::text[], %s::uuid[], %s, %s::timestamptz[], %s)
+          %s::text[], %s::uuid[], %s, %s::timestamptz[])
     """
     workers = [worker] * len(flows)
     return row(
         connection, query, run_ids, step_slugs, indexes, attempts, outputs, errors, nothing, nothing,
-        list(flows), workers, limit, None if since is None else list(since), read_queues,
+        list(flows), workers, limit, None if since is None else list(since),
     )  # fmt: skip
 
 

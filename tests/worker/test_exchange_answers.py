@@ -203,28 +203,6 @@ def test_reports_that_were_put_back_are_the_first_of_the_next_batch() -> None:
     assert outbox.take() == reports
 
 
-def is_report_alone(exchanged: Exchanged) -> bool:
-    return bool(exchanged.recorded) and exchanged.pause is None and not exchanged.tasks
-
-
-@pytest.mark.parametrize(
-    "is_lost",
-    [is_report_alone, lambda exchanged: exchanged.tasks and not exchanged.recorded],
-    ids=["the reports'", "the tasks'"],
-)
-async def test_of_two_calls_at_once_either_answer_may_be_lost(
-    app: PgFlow, monkeypatch: pytest.MonkeyPatch, url: str, is_lost: Callable[[Exchanged], object]
-) -> None:
-    monkeypatch.setattr(exchange, "_WORTH_TWO_CALLS", 1)
-    flow = plain("two")
-    line = connected(app, monkeypatch, is_lost)
-    elements = list(range(600))
-    async with working(app, flow, concurrency=5):
-        assert (await ended(app, flow, elements)).output == {"step": elements}
-    assert line.losses == 1
-    assert {(row["attempts_count"], row["requeued_count"]) for row in tasks(url)} == {(1, 0)}
-
-
 async def test_tasks_that_one_flow_was_asked_for_are_given_back_when_that_answer_is_lost(
     app: PgFlow, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:

@@ -51,17 +51,6 @@ def test_one_slow_handler_counts_at_once_and_is_forgotten_slowly() -> None:
     assert pace.capacity >= before - 1
 
 
-def test_room_is_kept_for_as_many_continuations_as_there_were() -> None:
-    pace = Pace(10)
-    assert pace.continuations(100, 1000) >= 100
-    assert pace.continuations(100, 50) == 50
-    for _ in range(20):
-        pace.continued(100, 0)
-    assert pace.continuations(100, 1000) == 1
-    pace.continued(100, 200)
-    assert pace.continuations(100, 1000) >= 100
-
-
 @pytest.mark.parametrize("concurrency", [0, -1])
 def test_a_worker_runs_at_least_one_handler(concurrency: int) -> None:
     with pytest.raises(ValueError, match="concurrency must be at least 1"):

@@ -27,7 +27,7 @@ select
   case when task.ordinality is null or task.ordinality = 1 then exchanged.skipped_steps::text end,
   case when task.ordinality is null or task.ordinality = 1 then exchanged.read_until end,
   exchanged.pause, {_TASK_COLUMNS}
-from pgflow.exchange_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s, %s, %s) as exchanged
+from pgflow.exchange_tasks(%s, %s, %s, %s, %s::text[]::jsonb[], %s, %s, %s, %s, %s, %s, %s) as exchanged
 left join lateral unnest(exchanged.tasks) with ordinality as task on true"""
 
 
@@ -118,14 +118,11 @@ def exchange_tasks(
     worker_ids: Mapping[str, UUID],
     limit: int,
     since: Sequence[datetime | None] | None = None,
-    *,
-    read_queues: bool = True,
 ) -> Call[Exchanged]:
     """Report completed and failed tasks and get up to `limit` new ones: `pgflow.exchange_tasks`.
 
     `worker_ids` has the worker for each flow that tasks are wanted of, in the order in which queues are asked.
-    `since` says for each of them where reading begins, which is never behind what it has given as `read_until`. Without
-    `read_queues` there are only tasks that the reports made ready.
+    `since` says for each of them where reading begins, which is never behind what it has given as `read_until`.
     """
     outputs = [None if report.output is None else report.output.decode() for report in reports]
     return Call(
@@ -141,7 +138,6 @@ def exchange_tasks(
             list(worker_ids.values()),
             limit,
             None if since is None else list(since),
-            read_queues,
         ),
         _exchanged,
     )

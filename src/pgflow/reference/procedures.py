@@ -25,9 +25,7 @@ IN_ONE_ROUND_TRIP: Final = "_exchange"
 
 def exchange_tasks(known: Known, arguments: Arguments) -> Steps[Exchanged]:
     """Report with the core's singular functions, then read and start tasks flow by flow."""
-    *report, flow_slugs, worker_ids, limit, _, read_queues = (argument.value for argument in arguments[:13])
-    if not read_queues:  # these cores hand nothing over but from a queue
-        limit = 0
+    *report, flow_slugs, worker_ids, limit, _ = (argument.value for argument in arguments[:12])
     exchanged = Exchanged(read_until=[None] * len(flow_slugs))
     if IN_ONE_ROUND_TRIP in known:
         yield from _exchange(report, flow_slugs, worker_ids, limit, exchanged)

@@ -7,8 +7,8 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from psycopg import Error as DriverError
@@ -21,7 +21,7 @@ from pgflow.worker.news import News
 from pgflow.worker.outbox import Outbox
 from pgflow.worker.outcome import failed, report
 from pgflow.worker.pace import Pace, PollInterval
-from pgflow.worker.trade import Traded, Trader
+from pgflow.worker.trade import Trader
 
 logger = logging.getLogger("pgflow.worker")
 
@@ -30,16 +30,15 @@ _LONGEST_BACKOFF = 10.0
 _LONGEST_WAIT = 1.0
 _LATEST_COMMIT = 10.0
 _PAUSE_WITH_NOTIFICATIONS = 30.0
-_WORTH_TWO_CALLS = 32
 
 
 class ExchangeLoop:
     """Reports what has ended and gets new tasks, both in one call, until it is drained.
 
     While one exchange is in flight finished tasks pile up, and the next exchange reports them all: batches grow under
-    load and shrink to one when there is little to do. With much of both, reports and new tasks are two calls at once.
-    Up to `concurrency` handlers run; :class:`Pace` says how many tasks are held for them. A flow that can't be fetched
-    from, because it was deleted for example, rests for some seconds while the others go on.
+    load and shrink to one when there is little to do. Up to `concurrency` handlers run at once; :class:`Pace` says how
+    many tasks are held for them. A flow that can't be fetched from, because it was deleted for example, rests for some
+    seconds while the others go on.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class ExchangeLoop:
         self._outbox = Outbox()
         self._trader = Trader(database, worker_ids.values())
         self._news = News(worker_ids)
-        self._asked_for = 0
         self._has_skipped = False
         self._look_for_lost: list[float] = []
         self._abandoned = False
@@ -124,7 +122,6 @@ class ExchangeLoop:
             try:
                 await self._release_lost()
                 self._release_what_waits_too_long()
-                await self._exchange_twofold()
                 exchanged = await self._exchange()
             except (PgFlowError, DriverError) as error:
                 logger.warning("exchange with the database failed, next try in about %.1f s: %s", backoff, error)
@@ -144,83 +141,23 @@ class ExchangeLoop:
         self._has_skipped = False
         async with self._batch() as reports:
             room = self._room()
-            return await self._fetch(room, reports) if reports or room else None
+            return await self._trade(reports, room) if reports or room else None
 
-    async def _exchange_twofold(self) -> None:
-        """While there is much of both, report what has ended and fetch in two calls at once, each again and again.
-
-        They occupy two cores of the server, and handlers have something to do meanwhile.
-        """
-        if min(self._outbox.waiting, self._room()) < _WORTH_TWO_CALLS:
-            return
-        reporting = asyncio.create_task(self._keep_reporting())
-        fetching = asyncio.create_task(self._keep_fetching(reporting))
-        try:
-            await asyncio.wait((reporting, fetching))
-        except asyncio.CancelledError:
-            reporting.cancel()
-            fetching.cancel()
-            await asyncio.wait((reporting, fetching))
-            raise
-        for error in (reporting.exception(), fetching.exception()):
-            if error is not None:
-                raise error
-
-    async def _keep_reporting(self) -> None:
-        while self._outbox.waiting >= _WORTH_TWO_CALLS and not self._must_look_for_lost():
-            self._release_what_waits_too_long()
-            await self._report()
-
-    async def _keep_fetching(self, reporting: asyncio.Task[None]) -> None:
-        """Fetch while reports are under way, whenever half of what is held has ended, until no more is found."""
-        reporting.add_done_callback(lambda _: self._wake.set())
-        while not reporting.done():
-            room = self._room()
-            if room < self._pace.capacity / 2:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            fetched = await self._fetch(room)
-            if len(fetched.tasks) < room and not self._has_skipped:
-                return
-
-    async def _report(self) -> None:
-        """Report what has ended and get what this makes ready, as far as there is room; look into no queue."""
-        began = time.monotonic()
-        async with self._batch() as reports:
-            if not reports:
-                return
-            # What goes on is cheaper than what is read from a queue, so it may exceed the reserve for a moment.
-            room = self._pace.continuations(len(reports), self._room() + self._pace.reserve)
-            with self._asking_for(room):
-                traded = await self._trader.report(reports, self._wanted(), room)
-            self._pace.continued(len(reports), len(traded.exchanged.tasks))
-            self._take_answer(reports, traded, began)
-
-    async def _fetch(self, room: int, reports: Sequence[TaskReport] = ()) -> Exchanged:
-        """Report what has ended and get so many tasks, those that this makes ready first."""
+    async def _trade(self, reports: Sequence[TaskReport], room: int) -> Exchanged:
         began = time.monotonic()
         wanted = self._wanted()
         asked = wanted if room else {}
         self._news.poll_starts(asked, len(self._running))
-        try:
-            with self._asking_for(room):
-                traded = await self._trader.trade(reports, wanted, room)
-        except (PgFlowError, DriverError, asyncio.CancelledError):
-            self._expect_lost()
-            raise
+        traded = await self._trader.trade(reports, wanted, room)
         self._has_skipped = traded.has_skipped
         if traded.is_lost:
             self._expect_lost()
-        self._news.poll_stops(asked, len(self._running), traded.exchanged.tasks)
-        self._take_answer(reports, traded, began)
-        return traded.exchanged
-
-    def _take_answer(self, reports: Sequence[TaskReport], traded: Traded, began: float) -> None:
         self._pace.exchange_took(time.monotonic() - began)
         self._accept(traded.exchanged)
+        self._news.poll_stops(asked, len(self._running), traded.exchanged.tasks)
         self._news.reported(reports, traded.recorded)
         self._news.moved(traded.exchanged)
+        return traded.exchanged
 
     @asynccontextmanager
     async def _batch(self) -> AsyncIterator[list[TaskReport]]:
@@ -241,22 +178,11 @@ class ExchangeLoop:
         """Return how many more tasks may be asked for."""
         if all(map(self._trader.is_resting, self._accepting)):
             return 0
-        return max(self._pace.capacity - len(self._waiting) - len(self._running) - self._asked_for, 0)
-
-    @contextmanager
-    def _asking_for(self, room: int) -> Iterator[None]:
-        self._asked_for += room
-        try:
-            yield
-        finally:
-            self._asked_for -= room
-
-    def _must_look_for_lost(self) -> bool:
-        return bool(self._look_for_lost) and self._look_for_lost[0] <= time.monotonic()
+        return max(self._pace.capacity - len(self._waiting) - len(self._running), 0)
 
     async def _release_lost(self) -> None:
         """Give back what was handed over in an answer that was lost; nothing else is under way now."""
-        if self._must_look_for_lost():
+        if self._look_for_lost and self._look_for_lost[0] <= time.monotonic():
             await self._trader.release_lost((*self.held(), *self._outbox.undelivered()))
             del self._look_for_lost[0]
 

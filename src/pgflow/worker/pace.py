@@ -44,21 +44,15 @@ class Pace:
         self._concurrency = concurrency
         self._handler_seconds: float | None = None
         self._exchange_seconds = 0.0
-        self._continuations_per_report = 1.0
 
     @property
     def capacity(self) -> int:
         """How many tasks to hold, those that run included."""
-        return self._concurrency + self.reserve
-
-    @property
-    def reserve(self) -> int:
-        """How many tasks to hold beside those that run."""
         if self._handler_seconds is None:
-            return 0
+            return self._concurrency
         ahead = min(2 * self._exchange_seconds, self.LONGEST_AHEAD)
         reserve = self._concurrency * ahead / max(self._handler_seconds, 1e-6)
-        return min(int(reserve), self.LARGEST_RESERVE)
+        return self._concurrency + min(int(reserve), self.LARGEST_RESERVE)
 
     def handler_took(self, seconds: float) -> None:
         """Learn from a handler that has ended. Slow ones count at once, fast ones only in the long run."""
@@ -67,14 +61,6 @@ class Pace:
             self._handler_seconds = seconds
         else:
             self._handler_seconds = known + (seconds - known) / 16
-
-    def continuations(self, reports: int, room: int) -> int:
-        """Return how much of the room to keep for tasks that so many reports make ready."""
-        return min(int(reports * self._continuations_per_report * 1.25) + 1, room)
-
-    def continued(self, reports: int, tasks: int) -> None:
-        """Learn how many tasks reports have made ready."""
-        self._continuations_per_report += (tasks / reports - self._continuations_per_report) / 2
 
     def exchange_took(self, seconds: float) -> None:
         """Learn from an exchange."""

@@ -75,16 +75,6 @@ class Trader:
         recorded = [reports[position] for position in exchanged.recorded]
         return Traded(exchanged, recorded, has_skipped=any(since) and len(exchanged.tasks) < room)
 
-    async def report(self, reports: Sequence[TaskReport], wanted: Mapping[str, UUID], room: int) -> Traded:
-        """Report what has ended and get up to `room` of the tasks that this makes ready; look into no queue."""
-        try:
-            exchanged = await self._database.run(calls.exchange_tasks(reports, wanted, room, read_queues=False))
-        except (PgFlowError, DriverError) as error:
-            if is_passing(error):
-                raise
-            return await self._report_one_by_one(reports)
-        return Traded(exchanged, [reports[position] for position in exchanged.recorded])
-
     async def release(self, reports: Sequence[TaskReport]) -> None:
         """Give tasks back."""
         if not reports:

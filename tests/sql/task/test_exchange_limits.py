@@ -80,8 +80,8 @@ def test_without_room_it_only_reports(connection: Connection, limit: Any) -> Non
 
 
 def test_everything_may_be_null(connection: Connection) -> None:
-    nothing = [None] * 13
-    found = row(connection, f"select * from pgflow.exchange_tasks({', '.join(['%s'] * 13)})", *nothing)
+    nothing = [None] * 12
+    found = row(connection, f"select * from pgflow.exchange_tasks({', '.join(['%s'] * 12)})", *nothing)
     assert found.pop("recorded") == found.pop("read_until") == []
     assert found == {"tasks": None, "ended_runs": None, "skipped_steps": None, "pause": None}
 

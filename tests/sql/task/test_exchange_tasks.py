@@ -268,16 +268,3 @@ def test_each_flow_has_its_own_place(connection: Connection) -> None:
     exchanged = exchange(connection, flows=["first", "second"], limit=2)
     assert exchanged["read_until"][0] is None
     assert exchanged["read_until"][1] is not None
-
-
-def test_without_queues_there_are_only_tasks_that_the_reports_made_ready(connection: Connection) -> None:
-    define(connection, "a", "b < a")
-    first = start(connection)
-    exchange(connection)
-    start(connection)
-    exchanged = exchange(connection, [(first, "a", 0, 1, 1)], read_queues=False)
-    assert exchanged["recorded"] == [1]
-    assert names(exchanged) == [("b", 0)]
-    assert (exchanged["pause"], exchanged["read_until"]) == (None, [None])
-    assert exchange(connection, read_queues=False)["tasks"] is None
-    assert names(exchange(connection)) == [("a", 0)]

@@ -11,7 +11,6 @@ create or replace function pgflow.exchange_tasks(
   p_worker_ids uuid[],
   p_limit int,
   p_since timestamptz[] default null,
-  p_read_queues boolean default true,
   out recorded int[],
   out tasks pgflow.started_task[],
   out ended_runs pgflow.ended_run[],
@@ -56,7 +55,7 @@ begin
 
   -- Each element has its place, so that NULLs don't move the others.
   read_until := array_fill(null::timestamptz, array[coalesce(cardinality(p_flow_slugs), 0)]);
-  for v_flow in 1..case when p_read_queues is not false then coalesce(cardinality(p_flow_slugs), 0) else 0 end loop
+  for v_flow in 1..coalesce(cardinality(p_flow_slugs), 0) loop
     v_room := v_limit - coalesce(cardinality(tasks), 0);
     exit when v_room = 0;
     continue when p_worker_ids[v_flow] is null;
@@ -68,9 +67,9 @@ begin
   if tasks is not null then
     tasks := array(select task from pgflow._fill_inputs(tasks) as task);
   end if;
-  if p_read_queues is not false and coalesce(cardinality(tasks), 0) < v_limit then
+  if coalesce(cardinality(tasks), 0) < v_limit then
     pause := pgflow._seconds_to_next_message(p_flow_slugs);
   end if;
 end
 $$;
-comment on function pgflow.exchange_tasks(uuid[], text[], int[], int[], jsonb[], text[], boolean[], int[], text[], uuid[], int, timestamptz[], boolean) is 'What a worker calls in its loop, in one transaction: reports the outcomes of tasks, each with the attempt it belongs to, and gets up to p_limit new tasks of some flows, for each of which it names its worker. A report with an error message is a failure, as in fail_tasks, any other a completion. Tasks that the reports made ready come first, then those of the queues in the order of p_flow_slugs, unless p_read_queues is false. Returns the positions, from 1, of the reports that counted; the tasks, started; the runs that have ended by this call; the steps that it skipped, an array of objects with run_id, flow_slug, step_slug and skip_reason, or NULL; and, when there were fewer tasks than wanted, how many seconds it takes until the next message becomes visible (NULL: none is waiting). Where a queue may have more visible messages than were taken, read_until says by its position how far reading came; the next call may go on from there, or a little before, with p_since. Now and then it has to be left out: messages can become visible behind it, when their transaction took long.';
+comment on function pgflow.exchange_tasks(uuid[], text[], int[], int[], jsonb[], text[], boolean[], int[], text[], uuid[], int, timestamptz[]) is 'What a worker calls in its loop, in one transaction: reports the outcomes of tasks, each with the attempt it belongs to, and gets up to p_limit new tasks of some flows, for each of which it names its worker. A report with an error message is a failure, as in fail_tasks, any other a completion. Tasks that the reports made ready come first, then those of the queues in the order of p_flow_slugs. Returns the positions, from 1, of the reports that counted; the tasks, started; the runs that have ended by this call; the steps that it skipped, an array of objects with run_id, flow_slug, step_slug and skip_reason, or NULL; and, when there were fewer tasks than wanted, how many seconds it takes until the next message becomes visible (NULL: none is waiting). Where a queue may have more visible messages than were taken, read_until says by its position how far reading came; the next call may go on from there, or a little before, with p_since. Now and then it has to be left out: messages can become visible behind it, when their transaction took long.';
