@@ -156,4 +156,4 @@ def _progress(source: Source, wanted: Wanted, tally: Tally) -> Iterator[Callable
     )
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         bar = progress.add_task(wanted.flow, total=source.size, count=0)
-        yield lambda: progress.update(bar, completed=source.consumed, count=tally.started + tally.existed)
+        yield lambda: progress.update(bar, completed=source.consumed, count=tally.started + tally.existed, refresh=True)
