@@ -7,8 +7,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from uuid import UUID
 
 from psycopg import Error as DriverError
@@ -139,9 +138,20 @@ class ExchangeLoop:
     async def _exchange(self) -> Exchanged | None:
         """Report what has ended and fetch what there is room for, in one call. Returns None if there was neither."""
         self._has_skipped = False
-        async with self._batch() as reports:
+        batch = self._outbox.take()
+        try:
+            given_back = [report for report in batch if report.release_delay is not None]
+            await self._trader.release(given_back)
+            self._news.reported(given_back, given_back)
+            reports = [report for report in batch if report.release_delay is None]
             room = self._room()
-            return await self._trade(reports, room) if reports or room else None
+            exchanged = await self._trade(reports, room) if reports or room else None
+        except (PgFlowError, DriverError, asyncio.CancelledError):
+            self._outbox.put_back(batch)
+            self._expect_lost()
+            raise
+        self._outbox.forget(batch)
+        return exchanged
 
     async def _trade(self, reports: Sequence[TaskReport], room: int) -> Exchanged:
         began = time.monotonic()
@@ -158,21 +168,6 @@ class ExchangeLoop:
         self._news.reported(reports, traded.recorded)
         self._news.moved(traded.exchanged)
         return traded.exchanged
-
-    @asynccontextmanager
-    async def _batch(self) -> AsyncIterator[list[TaskReport]]:
-        """Take reports; put them back when their answer is lost. Those that give tasks back are delivered here."""
-        batch = self._outbox.take()
-        try:
-            given_back = [report for report in batch if report.release_delay is not None]
-            await self._trader.release(given_back)
-            self._news.reported(given_back, given_back)
-            yield [report for report in batch if report.release_delay is None]
-        except (PgFlowError, DriverError, asyncio.CancelledError):
-            self._outbox.put_back(batch)
-            self._expect_lost()
-            raise
-        self._outbox.forget(batch)
 
     def _room(self) -> int:
         """Return how many more tasks may be asked for."""
