@@ -103,6 +103,7 @@ GROUPS = (
             "describe_run",
             "get_run_with_states",
             "get_run_statuses",
+            "get_runs_if_ended",
             "get_step_progress",
             "get_flow_input",
             "get_step_output",

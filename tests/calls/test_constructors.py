@@ -59,6 +59,7 @@ SAMPLES: dict[str, Call[Any]] = {
     "get_run_statuses": calls.get_run_statuses([RUN]),
     "get_run_tags": calls.get_run_tags(RUN),
     "get_run_with_states": calls.get_run_with_states(RUN),
+    "get_runs_if_ended": calls.get_runs_if_ended([RUN]),
     "get_step_output": calls.get_step_output(RUN, "a"),
     "get_step_progress": calls.get_step_progress(RUN),
     "grant_starter": calls.grant_starter("app"),

@@ -159,7 +159,7 @@ async def test_a_thousand_waits_use_one_connection_and_few_statements(
     await asyncio.gather(*tasks)
     looks = [statement for statement in statements if "get_run_statuses" in statement]
     assert len(looks) <= 40
-    assert len(statements) - len(looks) == 1000  # each reads its run at the end
+    assert len(statements) - len(looks) <= 140  # ten runs are read at once, and fewer at the end of a look
     assert len(sessions(shared_url)) == 1
 
 

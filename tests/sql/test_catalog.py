@@ -97,6 +97,7 @@ ADDITIONS = {
     "get_flow_input": "clients only call functions, they read no table",
     "get_step_output": "clients only call functions, they read no table",
     "get_run_statuses": "one statement for who waits for many runs",
+    "get_runs_if_ended": "one statement for who waits, and nothing before the end",
     "list_flows": "clients only call functions, they read no table",
     "list_runs": "clients only call functions, they read no table",
     "list_tasks": "clients only call functions, they read no table",

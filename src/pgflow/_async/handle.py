@@ -144,11 +144,16 @@ class Run(Generic[OutputT]):
         _check_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if not self.row.ended and not await self._database.watcher.ended(self.run_id, left):
-                assert timeout is not None
-                raise WaitTimeout(self.run_id, timeout)
-            self.row, self.steps = await self._read_patiently()
+            if self.row.ended:
+                found = await self._read_patiently()
+            else:
+                left = None if deadline is None else deadline - time.monotonic()
+                ended = await self._database.watcher.ended(self.run_id, left)
+                if ended is None:
+                    assert timeout is not None
+                    raise WaitTimeout(self.run_id, timeout)
+                found = ended
+            self.row, self.steps = found
             if self.row.ended:  # else it was retried meanwhile
                 return self
 

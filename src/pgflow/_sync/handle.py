@@ -143,11 +143,16 @@ class Run(Generic[OutputT]):
         _check_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if not self.row.ended and not self._database.watcher.ended(self.run_id, left):
-                assert timeout is not None
-                raise WaitTimeout(self.run_id, timeout)
-            self.row, self.steps = self._read_patiently()
+            if self.row.ended:
+                found = self._read_patiently()
+            else:
+                left = None if deadline is None else deadline - time.monotonic()
+                ended = self._database.watcher.ended(self.run_id, left)
+                if ended is None:
+                    assert timeout is not None
+                    raise WaitTimeout(self.run_id, timeout)
+                found = ended
+            self.row, self.steps = found
             if self.row.ended:  # else it was retried meanwhile
                 return self
 

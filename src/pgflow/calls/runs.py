@@ -153,6 +153,18 @@ def get_run_with_states(run_id: UUID) -> Call[tuple[RunRow, tuple[StepState, ...
     return Call("select pgflow.get_run_with_states(%s)::text", (run_id,), decode_rows)
 
 
+def get_runs_if_ended(run_ids: Sequence[UUID]) -> Call[dict[UUID, tuple[RunRow, tuple[StepState, ...]] | None]]:
+    """Read those runs that have ended, with their steps: `pgflow.get_runs_if_ended`.
+
+    Gives them by run id; None for those that go on, and nothing for those unknown.
+    """
+    return Call(
+        "select run_id, run_with_states::text from pgflow.get_runs_if_ended(%s)",
+        (list(run_ids),),
+        lambda rows: {run_id: None if text is None else _with_states(text) for run_id, text in rows},
+    )
+
+
 def get_run_statuses(run_ids: Sequence[UUID]) -> Call[dict[UUID, str]]:
     """Read the statuses of many runs: `pgflow.get_run_statuses`. Gives them by run id, without those unknown."""
     return Call(

@@ -12,7 +12,7 @@ from uuid import UUID
 from pgflow.calls import Call
 from pgflow.errors import ConnectionLost
 from pgflow.listening.listener import Listener
-from pgflow.listening.watcher import AsyncRunWatcher
+from pgflow.listening.watcher import AsyncRunWatcher, RunWithStates
 from pgflow.listening.watcher import RunChanges as AsyncRunChanges
 
 T = TypeVar("T")
@@ -32,9 +32,9 @@ class RunWatcher:
         self._watcher = AsyncRunWatcher(_Blocking(database), listener)
         self._thread = _LoopThread()
 
-    def ended(self, run_id: UUID, timeout: float | None = None) -> bool:
+    def ended(self, run_id: UUID, timeout: float | None = None) -> RunWithStates | None:
         """Do what :meth:`AsyncRunWatcher.ended` does."""
-        return self._thread.run(self._watcher.ended(run_id), timeout) is True
+        return self._thread.run(self._watcher.ended(run_id), timeout)
 
     def changes(self, run_id: UUID) -> RunChanges:
         """Return what tells of changes of a run; a context manager."""

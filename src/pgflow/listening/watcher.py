@@ -1,10 +1,10 @@
-"""Waiting for any number of runs, with one statement for all of them."""
+"""Waiting for any number of runs, with one statement for all of them, or for the few that something is known of."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from pgflow import calls
@@ -12,9 +12,10 @@ from pgflow.calls import Call
 from pgflow.errors import ConnectionLost, RunNotFound
 from pgflow.listening.listener import Listener, Subscription
 from pgflow.listening.pace import Agenda, Pace
-from pgflow.types import RunStatus
+from pgflow.types import RunRow, RunStatus, StepState
 
 T = TypeVar("T")
+RunWithStates: TypeAlias = tuple[RunRow, tuple[StepState, ...]]
 
 PATIENCE_SECONDS = 60.0
 """How long the database may be gone before those who wait are told."""
@@ -23,6 +24,10 @@ _LONGEST_TIME_BETWEEN_LOOKS = 0.005
 _TIME_BETWEEN_LOOKS_FOR_EACH_WAIT = 0.0001
 _PAUSE_IN_OUTAGE = 0.5
 _RUNS_PER_LOOK = 10_000
+_RUNS_PER_READ = 10
+"""Few, because a run may be large: of more than these, those that have ended are found out first."""
+
+_WORTH_READING = (None, RunStatus.COMPLETED, RunStatus.FAILED)
 
 
 class AsyncDatabase(Protocol):
@@ -35,7 +40,7 @@ class AsyncDatabase(Protocol):
 class _Wait:
     """One wait for the end of a run."""
 
-    def __init__(self, run_id: UUID, ended: asyncio.Future[None], pace: Pace) -> None:
+    def __init__(self, run_id: UUID, ended: asyncio.Future[RunWithStates], pace: Pace) -> None:
         self.run_id = run_id
         self.ended = ended
         self.pace = pace
@@ -45,12 +50,10 @@ class _Wait:
         if not self.ended.done():
             self.ended.set_exception(error)
 
-    def judge(self, status: str | None) -> None:
-        """End when the run has this status (None: there is no such run), if it is an end."""
-        if status is None:
-            self.refuse(RunNotFound(self.run_id))
-        elif status in (RunStatus.COMPLETED, RunStatus.FAILED) and not self.ended.done():
-            self.ended.set_result(None)
+    def judge(self, found: RunWithStates | None) -> None:
+        """End with the run as it is now, if it has ended."""
+        if found is not None and found[0].ended and not self.ended.done():
+            self.ended.set_result(found)
 
 
 class AsyncRunWatcher:
@@ -66,8 +69,8 @@ class AsyncRunWatcher:
         self._agenda: Agenda[_Wait] = Agenda()
         self._looking: asyncio.Task[None] | None = None
 
-    async def ended(self, run_id: UUID, timeout: float | None = None) -> bool:
-        """Wait at most `timeout` seconds, and return whether the run has ended.
+    async def ended(self, run_id: UUID, timeout: float | None = None) -> RunWithStates | None:
+        """Wait for the end of a run, at most `timeout` seconds, and return it with its steps; None before its end.
 
         Raises RunNotFound for a run that was deleted, and ConnectionLost when the database was gone for a minute.
         """
@@ -80,12 +83,11 @@ class AsyncRunWatcher:
         self._agenda.add_now([wait])
         try:
             async with asyncio.timeout(timeout):
-                await wait.ended
+                return await wait.ended
         except TimeoutError:
-            return False
+            return None
         finally:
             self._forget(wait)
-        return True
 
     def changes(self, run_id: UUID) -> RunChanges:
         """Return what tells of changes of a run; a context manager."""
@@ -143,22 +145,57 @@ class AsyncRunWatcher:
 
     async def _look(self, waits: list[_Wait]) -> None:
         """Look at the runs of these waits, end those whose run has ended, and put the others on the agenda again."""
-        run_ids = list({wait.run_id for wait in waits})
-        statuses: dict[UUID, str] = {}
+        waits_of: dict[UUID, list[_Wait]] = {}
+        for wait in waits:
+            waits_of.setdefault(wait.run_id, []).append(wait)
         try:
-            for first in range(0, len(run_ids), _RUNS_PER_LOOK):
-                found = await self._database.run(calls.get_run_statuses(run_ids[first : first + _RUNS_PER_LOOK]))
-                statuses |= found
+            run_ids = await self._select(list(waits_of))
         except ConnectionLost:
             raise
         except Exception as error:
             for wait in waits:
                 wait.refuse(error)
             return
+        for first in range(0, len(run_ids), _RUNS_PER_READ):
+            await self._read({run_id: waits_of[run_id] for run_id in run_ids[first : first + _RUNS_PER_READ]})
         for wait in waits:
-            wait.judge(statuses.get(wait.run_id))
             if not wait.ended.done():
                 self._agenda.add(wait, wait.pace.next_pause())
+
+    async def _select(self, run_ids: list[UUID]) -> list[UUID]:
+        """Return which of these runs to read: all if they are few, else those that have ended or don't exist."""
+        if len(run_ids) <= _RUNS_PER_READ:
+            return run_ids
+        statuses: dict[UUID, str] = {}
+        for first in range(0, len(run_ids), _RUNS_PER_LOOK):
+            found = await self._database.run(calls.get_run_statuses(run_ids[first : first + _RUNS_PER_LOOK]))
+            statuses |= found
+        return [run_id for run_id in run_ids if statuses.get(run_id) in _WORTH_READING]
+
+    async def _read(self, waits_of: dict[UUID, list[_Wait]]) -> None:
+        """Read these runs and judge their waits; where that is refused, each run alone, so that one can't hurt others.
+
+        Only waits that began before are judged: a run may have failed, been retried, and be waited for again.
+        """
+        try:
+            found = await self._database.run(calls.get_runs_if_ended(list(waits_of)))
+        except ConnectionLost:
+            raise
+        except Exception as error:
+            if len(waits_of) > 1:
+                for run_id, waits in waits_of.items():
+                    await self._read({run_id: waits})
+                return
+            [waits] = waits_of.values()
+            for wait in waits:
+                wait.refuse(error)
+            return
+        for run_id, waits in waits_of.items():
+            for wait in waits:
+                if run_id in found:
+                    wait.judge(found[run_id])
+                else:
+                    wait.refuse(RunNotFound(run_id))
 
 
 class RunChanges:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from pgflow.calls import Call, Exchanged, release_tasks, seconds_until
-from pgflow.calls.call import Row, from_json, json_value
+from pgflow.calls import Call, Exchanged, get_run_statuses, release_tasks, seconds_until
+from pgflow.calls.call import Row, first_value, from_json, json_value
 from pgflow.errors import InvalidInput, SchemaError
 from pgflow.reference.inline import Argument
 from pgflow.reference.registering import compare_flow, ensure_flow_compiled, set_flow_type, upsert_flow
 from pgflow.reference.steps import Arguments, Known, Steps
 from pgflow.serialize import decode, describe_error
-from pgflow.types import EndedRun, Heartbeat, StartedTask, TaskReport
+from pgflow.types import EndedRun, Heartbeat, RunStatus, StartedTask, TaskReport
 
 _BATCH: Final = 10
 """Messages read at once: what starts tasks on these cores takes apart the array behind a map for each of them."""
@@ -139,6 +139,18 @@ def get_run_tags(_known: Known, _arguments: Arguments) -> Steps[tuple[str, ...]]
     return ()
 
 
+def get_runs_if_ended(_known: Known, arguments: Arguments) -> Steps[list[Row]]:
+    """Look at the statuses, then read what has ended, run by run. Gives rows."""
+    statuses = yield get_run_statuses(arguments[0].value)
+    rows: list[Row] = []
+    for run_id, status in statuses.items():
+        text = None
+        if status in (RunStatus.COMPLETED, RunStatus.FAILED):
+            text = yield Call("select pgflow.get_run_with_states(%s)::text", (run_id,), first_value)
+        rows.append((run_id, text))
+    return rows
+
+
 def delay_run(_known: Known, arguments: Arguments) -> Steps[int]:
     """Delay the queued tasks of a run."""
     delayed: int = yield _delay_runs([arguments[1].value], arguments[2].value)
@@ -160,6 +172,7 @@ PROCEDURES: Final[Mapping[str, Callable[[Collection[str], Arguments], Steps[Any]
         start_flows,
         start_runs,
         get_run_tags,
+        get_runs_if_ended,
         delay_run,
         compare_flow,
         ensure_flow_compiled,
@@ -169,7 +182,7 @@ PROCEDURES: Final[Mapping[str, Callable[[Collection[str], Arguments], Steps[Any]
 }
 """What becomes of the functions that no single statement can stand for."""
 
-GIVING_ROWS: Final = frozenset({"start_flows", "start_runs"})
+GIVING_ROWS: Final = frozenset({"get_runs_if_ended", "start_flows", "start_runs"})
 """Those of them that give rows for the call to decode; the others give what it would decode them to."""
 
 

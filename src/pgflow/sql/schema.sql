@@ -96,6 +96,7 @@
 \ir run/describe_run.sql
 \ir run/get_run_with_states.sql
 \ir run/get_run_statuses.sql
+\ir run/get_runs_if_ended.sql
 \ir run/start_flow_with_states.sql
 \ir run/get_flow_input.sql
 \ir run/get_step_output.sql

@@ -18,6 +18,7 @@ as $$
         'seconds_until',
         'get_run',
         'get_run_statuses',
+        'get_runs_if_ended',
         'get_run_with_states',
         'describe_run',
         'get_flow_input',
