@@ -57,12 +57,12 @@ class Binding:
     dependencies: tuple[str, ...]
     parameters: tuple[BoundParameter, ...]
 
-    @property
+    @cached_property
     def wants_flow_input(self) -> bool:
         """Whether a parameter receives the run's input."""
         return any(parameter.role is Role.FLOW_INPUT for parameter in self.parameters)
 
-    @property
+    @cached_property
     def wants_context(self) -> bool:
         """Whether a parameter receives the context."""
         return any(parameter.role is Role.CONTEXT for parameter in self.parameters)

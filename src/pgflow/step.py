@@ -65,6 +65,12 @@ class Step:
     executor: str
     backoff: Backoff
 
+    @property
+    def reads_flow_input(self) -> bool:
+        """Whether the handler wants the run's input, and a task doesn't come with it."""
+        is_root = self.shape.step_type == "single" and not self.shape.dependencies
+        return not is_root and self.binding.wants_flow_input
+
 
 _OPTIONS_OF: Final[Mapping[StepType, frozenset[str]]] = {
     "single": StepOptions.__optional_keys__,

@@ -152,7 +152,7 @@ async def test_a_process_that_a_handler_forks_and_lets_return_is_no_second_worke
 async def test_a_handler_that_ignores_its_cancellation_holds_up_nobody(
     app: PgFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgflow.worker.pools.CANCELLATION_SECONDS", 0.05)
+    monkeypatch.setattr("pgflow.worker.attempt.CANCELLATION_SECONDS", 0.05)
     flow = Flow("stubborn", max_attempts=1, timeout=1)
     released = asyncio.Event()
 

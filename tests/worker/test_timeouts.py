@@ -64,7 +64,7 @@ complaint_of_python = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisabl
 async def test_an_async_handler_that_ignores_its_cancellation_is_closed(
     monkeypatch: pytest.MonkeyPatch, ignored: type[BaseException]
 ) -> None:
-    monkeypatch.setattr("pgflow.worker.pools.CANCELLATION_SECONDS", 0.05)
+    monkeypatch.setattr("pgflow.worker.attempt.CANCELLATION_SECONDS", 0.05)
     flow = Flow("stubborn")
     ignored_count = 0
     closed = asyncio.Event()

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from psycopg import Error as DriverError
@@ -16,6 +16,7 @@ from pgflow._async.connection import Database
 from pgflow.calls import Exchanged
 from pgflow.errors import PgFlowError
 from pgflow.types import StartedTask, TaskReport
+from pgflow.worker.attempt import Attempt
 from pgflow.worker.news import News
 from pgflow.worker.outbox import Outbox
 from pgflow.worker.outcome import failed, report
@@ -44,7 +45,7 @@ class ExchangeLoop:
         self,
         database: Database,
         worker_ids: Mapping[str, UUID],
-        execute: Callable[[StartedTask], Coroutine[object, object, TaskReport]],
+        start: Callable[[StartedTask], Attempt],
         *,
         concurrency: int,
         poll_interval: PollInterval,
@@ -53,13 +54,12 @@ class ExchangeLoop:
         """Whether somebody calls :meth:`wake` when tasks arrive, so that looking into empty queues can wait."""
         self._pace = Pace(concurrency)
         self._worker_ids = worker_ids
-        self._execute = execute
+        self._start = start
         self._concurrency = concurrency
         self._poll_interval = poll_interval
         self._accepting = set(worker_ids)
         self._waiting: deque[tuple[float, StartedTask]] = deque()
-        self._running: dict[asyncio.Task[TaskReport], tuple[float, StartedTask]] = {}
-        self._taken_away: set[asyncio.Task[TaskReport]] = set()
+        self._running: dict[asyncio.Task[TaskReport], Attempt] = {}
         self._outbox = Outbox()
         self._trader = Trader(database, worker_ids.values())
         self._news = News(worker_ids)
@@ -75,7 +75,7 @@ class ExchangeLoop:
 
     def held(self) -> list[StartedTask]:
         """Return the tasks that wait for their handler or run."""
-        return [task for _, task in (*self._running.values(), *self._waiting)]
+        return [*(attempt.task for attempt in self._running.values()), *(task for _, task in self._waiting)]
 
     def is_fetching(self, flow_slug: str) -> bool:
         """Whether new tasks of this flow are taken."""
@@ -96,10 +96,9 @@ class ExchangeLoop:
     def take_away(self, task: StartedTask) -> None:
         """Forget a task that isn't this worker's any more: its handler is cancelled and nothing is reported."""
         self._waiting = deque(entry for entry in self._waiting if entry[1] is not task)
-        for running, (_, other) in self._running.items():
-            if other is task:
-                self._taken_away.add(running)
-                running.cancel()
+        for attempt in self._running.values():
+            if attempt.task is task:
+                attempt.cancel()
 
     def abandon(self) -> None:
         """Cancel the tasks that run and fetch no more. All tasks held are given back, their attempts not counted."""
@@ -107,13 +106,21 @@ class ExchangeLoop:
             return
         self._abandoned = True
         self._release_waiting()
-        for running, (_, task) in self._running.items():
-            self._outbox.add(released(task))
-            running.cancel()
+        for attempt in self._running.values():
+            self._outbox.add(released(attempt.task))
+            attempt.cancel()
         self.stop_fetching()
 
     async def run(self) -> None:
-        """Exchange until fetching has been stopped and everything is reported."""
+        """Exchange until fetching has been stopped and everything is reported. Cancelling it cancels the handlers."""
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            for attempt in self._running.values():
+                attempt.cancel()
+            raise
+
+    async def _run(self) -> None:
         backoff = _FIRST_BACKOFF
         pause = self._poll_interval.shortest
         while self._accepting or self.unfinished:
@@ -207,18 +214,17 @@ class ExchangeLoop:
         self._start_waiting()
 
     def _start_waiting(self) -> None:
-        now = time.monotonic()
         while self._waiting and len(self._running) < self._concurrency:
             _, task = self._waiting.popleft()
-            running = asyncio.create_task(self._execute(task))
-            self._running[running] = (now, task)
-            running.add_done_callback(self._settle)
+            attempt = self._start(task)
+            self._running[attempt.running] = attempt
+            attempt.running.add_done_callback(self._settle)
 
     def _settle(self, running: asyncio.Task[TaskReport]) -> None:
-        began, task = self._running.pop(running)
-        seconds = time.monotonic() - began
+        attempt = self._running.pop(running)
+        task, seconds = attempt.task, time.monotonic() - attempt.began
         self._pace.handler_took(seconds)
-        result = self._result(running, task)
+        result = _result(attempt)
         if result is None:
             self._news.discarded(task, seconds, "released" if self._abandoned else "taken away")
         else:
@@ -228,22 +234,11 @@ class ExchangeLoop:
         self._start_waiting()
         self._wake.set()
 
-    def _result(self, running: asyncio.Task[TaskReport], task: StartedTask) -> TaskReport | None:
-        if running in self._taken_away:
-            self._taken_away.discard(running)
-            return None
-        if self._abandoned:  # given back already
-            return None
-        if running.cancelled():
-            return report(task, failed(asyncio.CancelledError("the handler cancelled itself")))
-        error = running.exception()
-        return report(task, failed(error)) if error else running.result()
-
     def _release_what_waits_too_long(self) -> None:
         """Give back what waits behind handlers that take longer than those before them; others may be idle."""
         now = time.monotonic()
         if self._waiting and now - self._waiting[0][0] > _LONGEST_WAIT:
-            self._pace.handler_took(max((now - began for began, _ in self._running.values()), default=0))
+            self._pace.handler_took(max((now - attempt.began for attempt in self._running.values()), default=0))
             self._release_waiting()
 
     def _release_waiting(self) -> None:
@@ -275,6 +270,16 @@ class ExchangeLoop:
                 await self._wake.wait()
         except TimeoutError:
             pass
+
+
+def _result(attempt: Attempt) -> TaskReport | None:
+    """Return what to report about an attempt that has ended; None if nobody wants to know."""
+    if attempt.is_cancelled:
+        return None
+    if attempt.running.cancelled():
+        return report(attempt.task, failed(asyncio.CancelledError("the handler cancelled itself")))
+    error = attempt.running.exception()
+    return report(attempt.task, failed(error)) if error else attempt.running.result()
 
 
 def released(task: StartedTask) -> TaskReport:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Executor as ForeignExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from pgflow._async.client import Client
 from pgflow.errors import ConnectionLost, StepNotFound
 from pgflow.flow import Flow, Step
 from pgflow.types import Json, StartedTask, TaskReport
+from pgflow.worker.attempt import Attempt
 from pgflow.worker.context import Context
 from pgflow.worker.outcome import Failed, Outcome, Released, failed, report, timed_out
 from pgflow.worker.places import Places
@@ -72,11 +72,18 @@ class Executor:
 
     async def execute(self, task: StartedTask) -> TaskReport:
         """Run the handler of a task and return what to report. Only raises when it is cancelled from outside."""
-        self._announce(task)
-        outcome = await self._outcome(task)
-        if isinstance(outcome, Failed):
-            outcome = self._with_retry_delay(task, outcome)
-        return report(task, outcome)
+        attempt = self.start(task)
+        try:
+            await asyncio.wait({attempt.running})
+        except asyncio.CancelledError:
+            attempt.cancel()
+            await asyncio.wait({attempt.running})
+            raise
+        return attempt.running.result()
+
+    def start(self, task: StartedTask) -> Attempt:
+        """Let the handler of a task run, and return the attempt, which answers with what to report."""
+        return Attempt(task, self._perform, f"handler of {task.flow_slug}.{task.step_slug}[{task.task_index}]")
 
     def announce_stop(self) -> None:
         """Let handlers in processes see that the worker stops; those inside this process see `stopping`."""
@@ -87,18 +94,35 @@ class Executor:
         self._places.close()
         await self._transactions.close()
 
-    async def _outcome(self, task: StartedTask) -> Outcome:
+    async def _perform(self, attempt: Attempt) -> TaskReport:
+        task = attempt.task
+        self._announce(task)
         try:
-            async with asyncio.timeout(task.timeout) as limit:
-                step = self._resolve(task)
-                return await self._call(step, task, await self._flow_input_for(step, task))
-        except TimeoutError as error:
-            return timed_out(task.timeout, traceback=_note(error)) if limit.expired() else failed(error)
+            outcome = await self._outcome(attempt)
+        finally:
+            attempt.end()
+        if attempt.is_cancelled:  # whatever the handler has made of that
+            raise asyncio.CancelledError
+        if isinstance(outcome, Failed):
+            outcome = self._with_retry_delay(task, outcome)
+        return report(task, outcome)
+
+    async def _outcome(self, attempt: Attempt) -> Outcome:
+        task = attempt.task
+        try:
+            step = self._resolve(task)
+            flow_input = await self._flow_input(task) if step.reads_flow_input else task.flow_input
+            outcome = await self._call(step, attempt, flow_input)
+        except asyncio.CancelledError as error:
+            if attempt.is_late:
+                return timed_out(task.timeout, traceback="\n".join(getattr(error, "__notes__", ())) or None)
+            raise
         except ConnectionLost as error:
             logger.warning("task waits for the database: %s", error)
             return Released(_REFUSAL_SECONDS)
         except Exception as error:
             return failed(error)
+        return _late(attempt, outcome) if attempt.is_late else outcome
 
     def _resolve(self, task: StartedTask) -> Step:
         flow = self._flows[task.flow_slug]
@@ -107,29 +131,25 @@ class Executor:
         except KeyError:  # a newer definition: an attempt later a newer worker may take it
             raise StepNotFound(task.step_slug, list(flow.steps)) from None
 
-    async def _flow_input_for(self, step: Step, task: StartedTask) -> Json:
-        is_root = step.shape.step_type == "single" and not step.shape.dependencies
-        if is_root or not step.binding.wants_flow_input:
-            return task.flow_input
-        return await self._flow_input(task)
-
-    async def _call(self, step: Step, task: StartedTask, flow_input: Json) -> Outcome:
+    async def _call(self, step: Step, attempt: Attempt, flow_input: Json) -> Outcome:
         if not self._has_places():
             return Released(_REFUSAL_SECONDS)
-        deadline = datetime.now(UTC) + timedelta(seconds=task.timeout)
+        if step.executor != "thread":
+            return await self._places.call_elsewhere(step, attempt, flow_input)
+        if not step.binding.wants_context:
+            return await self._places.call(step, attempt, flow_input)
+        deadline = attempt.deadline
         transaction = self._transactions.of(step, deadline)
         context = Context(
-            task,
+            attempt.task,
             deadline=deadline,
             is_stopping=self._stopping.is_set,
             client=self._client,
             read_flow_input=self._flow_input,
             transaction=transaction,
         )
-        try:
-            return await self._places.call(step, task, flow_input, context, transaction)
-        finally:
-            context.end()
+        attempt.tell_when_it_ends(context.end)
+        return await self._places.call_in_transaction(step, attempt, flow_input, context, transaction)
 
     def _has_places(self) -> bool:
         """Whether another handler may be called; says so once when that changes."""
@@ -160,6 +180,9 @@ class Executor:
         return await self._client.database.run(calls.get_flow_input(task.run_id))
 
 
-def _note(error: TimeoutError) -> str | None:
-    """Return where the handler was when its time was over: what the pools have noted on the cancellation."""
-    return "\n".join(getattr(error.__cause__, "__notes__", ())) or None
+def _late(attempt: Attempt, outcome: Outcome) -> Failed:
+    """Return the outcome of an `async def` handler that has ended after its time; the traceback says where it was."""
+    described = ["It ignored its cancellation and was closed."] if attempt.is_closing else []
+    if isinstance(outcome, Failed) and outcome.traceback:
+        described.append(outcome.traceback)
+    return timed_out(attempt.task.timeout, traceback="\n".join(described) or None)

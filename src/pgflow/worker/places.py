@@ -12,12 +12,13 @@ from pgflow._sync.transaction import TaskTransaction
 from pgflow.errors import DefinitionError
 from pgflow.flow import Flow, Step
 from pgflow.handlers import import_problem, is_importable
-from pgflow.types import Json, StartedTask
+from pgflow.types import Json
 from pgflow.worker import remote
+from pgflow.worker.attempt import Attempt
 from pgflow.worker.context import Context
 from pgflow.worker.foreign import call_foreign
 from pgflow.worker.outcome import Outcome
-from pgflow.worker.pools import ThreadPool, call_on_loop
+from pgflow.worker.pools import ThreadPool
 from pgflow.worker.processes import ProcessPool
 from pgflow.worker.transactions import perform, perform_async
 from pgflow.worker.work import Work
@@ -55,32 +56,37 @@ class Places:
         """Number of threads whose handler took too long, or whose task was taken away, and that haven't ended."""
         return self._threads.abandoned
 
-    async def call(
+    async def call(self, step: Step, attempt: Attempt, flow_input: Json) -> Outcome:
+        """Call a handler that wants no context. Cancelling cancels it on the event loop, and abandons its thread."""
+        work = Work(step.binding, attempt.task.input, flow_input)
+        if step.is_async:
+            return await work.perform_async(attempt)
+        return await self._threads.call(work.perform)
+
+    async def call_in_transaction(
         self,
         step: Step,
-        task: StartedTask,
+        attempt: Attempt,
         flow_input: Json,
         context: Context,
-        transaction: AsyncTaskTransaction | TaskTransaction | None,
+        transaction: AsyncTaskTransaction | TaskTransaction,
     ) -> Outcome:
-        """Call the handler of a step. What cancelling does to it depends on the place."""
+        """Call a handler that wants a context, and commit what it wrote in its transaction with its completion."""
+        task = attempt.task
         is_mapped_over = (task.flow_slug, task.step_slug) in self._mapped_over
         work = Work(step.binding, task.input, flow_input, context, is_mapped_over)
-        match step.executor, transaction:
-            case "thread", AsyncTaskTransaction():
-                return await call_on_loop(perform_async(work, task, transaction), _name(task), context.end)
-            case "thread", TaskTransaction():
-                return await self._threads.call(partial(perform, work, task, transaction))
-            case "thread", _ if step.is_async:
-                return await call_on_loop(work.perform_async(), _name(task), context.end)
-            case "thread", _:
-                return await self._threads.call(work.perform)
-            case "process", _:
-                request = remote.request(step, task, flow_input, context.deadline, with_main=True)
-                return remote.outcome(await self._processes.call(request))
-            case name, _:
-                request = remote.request(step, task, flow_input, context.deadline, with_main=False)
-                return remote.outcome(await call_foreign(self._executors[name], name, request))
+        if isinstance(transaction, AsyncTaskTransaction):
+            return await perform_async(work, attempt, transaction)
+        return await self._threads.call(partial(perform, work, task, transaction))
+
+    async def call_elsewhere(self, step: Step, attempt: Attempt, flow_input: Json) -> Outcome:
+        """Call a handler in an executor of the user's, or in a process, which is killed when this is cancelled."""
+        name = step.executor
+        is_own = name == "process"
+        request = remote.request(step, attempt.task, flow_input, attempt.deadline, with_main=is_own)
+        if is_own:
+            return remote.outcome(await self._processes.call(request))
+        return remote.outcome(await call_foreign(self._executors[name], name, request))
 
     def announce_stop(self) -> None:
         """Let handlers in processes see that the worker stops."""
@@ -90,10 +96,6 @@ class Places:
         """End all processes, and the threads that have nothing to do. The user's executors are the user's to close."""
         self._processes.close()
         self._threads.close()
-
-
-def _name(task: StartedTask) -> str:
-    return f"handler of {task.flow_slug}.{task.step_slug}[{task.task_index}]"
 
 
 def _executor_problems(executors: Mapping[str, ForeignExecutor]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Where handlers run inside the worker's process: on the event loop, or in threads."""
+"""Threads that handlers run in."""
 
 from __future__ import annotations
 
@@ -8,49 +8,16 @@ import itertools
 import queue
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
-from pgflow.worker.outcome import Failed, Outcome, describe_stack
+from pgflow.worker.outcome import describe_stack
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[], None]
 
-CANCELLATION_SECONDS = 5.0
-"""What an `async def` handler gets to end after it was cancelled; then it is closed where it waits."""
-
 _numbers = itertools.count(1)
-
-
-async def call_on_loop(coroutine: Coroutine[Any, Any, Outcome], name: str, close: Callable[[], None]) -> Outcome:
-    """Await a coroutine in a task of its own.
-
-    Cancelling cancels it; the traceback that it then has becomes a note of the CancelledError. If it hasn't ended five
-    seconds later, `close` is called and it is cancelled once more.
-    """
-    running = asyncio.create_task(coroutine, name=name)
-    ended = asyncio.get_running_loop().create_future()
-    running.add_done_callback(partial(_wake, ended))  # asyncio.wait does the same in twice the time
-    try:
-        await ended
-    except asyncio.CancelledError as error:
-        running.add_done_callback(_take_exception)
-        running.cancel()
-        await asyncio.wait({running}, timeout=CANCELLATION_SECONDS)
-        if not running.done():
-            close()
-            running.cancel()
-            await asyncio.wait({running}, timeout=CANCELLATION_SECONDS)
-            error.add_note("It ignored its cancellation and was closed.")
-        error.add_note(_traceback_of(running))
-        raise
-    return running.result()
-
-
-def _wake(ended: asyncio.Future[None], _: asyncio.Task[Outcome]) -> None:
-    if not ended.done():
-        ended.set_result(None)
 
 
 class ThreadPool:
@@ -136,16 +103,6 @@ class _Thread:
         while (job := self.jobs.get()) is not None:
             job()
             del job  # what it holds mustn't live until the next one
-
-
-def _traceback_of(running: asyncio.Task[Outcome]) -> str:
-    failure = None if not running.done() or running.cancelled() or running.exception() else running.result()
-    return (isinstance(failure, Failed) and failure.traceback) or ""
-
-
-def _take_exception(running: asyncio.Task[Outcome]) -> None:
-    if not running.cancelled():
-        running.exception()  # nobody else asks for it
 
 
 def _succeed(future: asyncio.Future[T], result: T) -> None:

@@ -16,6 +16,7 @@ from pgflow.calls import Exchanged
 from pgflow.errors import ConnectionLost, PgFlowError
 from pgflow.flow import Step
 from pgflow.types import StartedTask
+from pgflow.worker.attempt import Attempt
 from pgflow.worker.outcome import Completed, Failed, Outcome, Released, failed, report
 from pgflow.worker.work import Work
 
@@ -32,10 +33,8 @@ class Transactions:
         self._async_pool = AsyncTransactionPool(self._target, size=size)
         self._blocking_pool = TransactionPool(self._target, size=size)
 
-    def of(self, step: Step, deadline: datetime) -> AsyncTaskTransaction | TaskTransaction | None:
-        """Return the transaction of an attempt, not begun; None for handlers that have no context in this process."""
-        if step.executor != "thread" or not step.binding.wants_context:
-            return None
+    def of(self, step: Step, deadline: datetime) -> AsyncTaskTransaction | TaskTransaction:
+        """Return the transaction of an attempt, not begun."""
         if step.is_async:
             return AsyncTaskTransaction(self._async_pool, deadline)
         return TaskTransaction(self._blocking_pool, deadline)
@@ -63,14 +62,14 @@ def perform(work: Work, task: StartedTask, transaction: TaskTransaction) -> Outc
             return _not_committed(error)
 
 
-async def perform_async(work: Work, task: StartedTask, transaction: AsyncTaskTransaction) -> Outcome:
+async def perform_async(work: Work, attempt: Attempt, transaction: AsyncTaskTransaction) -> Outcome:
     """Call an `async def` handler and commit what it wrote together with the completion of its task."""
     async with transaction:
-        outcome = await work.perform_async()
+        outcome = await work.perform_async(attempt)
         if not _may_commit(outcome, work, begun=transaction.has_begun):
             return _without_commit(outcome, transaction)
         try:
-            return _after_commit(outcome, await transaction.complete(report(task, outcome)))
+            return _after_commit(outcome, await transaction.complete(report(attempt.task, outcome)))
         except (PgFlowError, DriverError) as error:
             return _not_committed(error)
 
@@ -80,7 +79,7 @@ def _may_commit(outcome: Outcome, work: Work, *, begun: bool) -> bool:
 
     An output that can't be mapped over fails the run, so what was written with it mustn't stay.
     """
-    if not begun or not isinstance(outcome, Completed) or work.context.cancelled:
+    if not begun or not isinstance(outcome, Completed) or (work.context and work.context.cancelled):
         return False
     return not work.is_mapped_over or outcome.output.startswith(b"[")
 

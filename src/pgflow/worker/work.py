@@ -13,18 +13,19 @@ from typing import Any
 
 from pgflow.binding import Binding
 from pgflow.types import Json
+from pgflow.worker.attempt import Attempt
 from pgflow.worker.context import Context
 from pgflow.worker.outcome import Completed, Outcome, failed, raised
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
     """A handler and what it is called with; whether a map runs over what it returns."""
 
     binding: Binding
     task_input: Json
     flow_input: Json
-    context: Context
+    context: Context | None = None
     is_mapped_over: bool = False
 
     def perform(self) -> Outcome:
@@ -37,12 +38,12 @@ class Work:
         _end_forked_process(process_id)
         return outcome
 
-    async def perform_async(self) -> Outcome:
+    async def perform_async(self, attempt: Attempt) -> Outcome:
         """Call an `async def` handler and return what became of it. Raises only GeneratorExit."""
         process_id = os.getpid()
         outcome: Outcome
         try:
-            outcome = self._completed(await Closable(self.binding.handler(**self._arguments()), self.context))
+            outcome = self._completed(await Closable(self.binding.handler(**self._arguments()), attempt))
         except GeneratorExit:
             raise
         except asyncio.CancelledError as error:
@@ -64,14 +65,14 @@ class Work:
 
 
 class Closable:
-    """Awaits a handler; once its context has ended, the next exception thrown into it closes it where it waits.
+    """Awaits a handler; once its attempt is closing, the next exception thrown into it closes it where it waits.
 
     Without that, a handler that ignores its cancellation would keep its event loop from ever ending.
     """
 
-    def __init__(self, coroutine: Awaitable[Any], context: Context) -> None:
+    def __init__(self, coroutine: Awaitable[Any], attempt: Attempt) -> None:
         self._coroutine = coroutine
-        self._context = context
+        self._attempt = attempt
 
     def __await__(self) -> Generator[Any, Any, Any]:
         steps = self._coroutine.__await__()
@@ -84,7 +85,7 @@ class Closable:
             try:
                 answer = yield awaited
             except BaseException as error:
-                if self._context.cancelled:
+                if self._attempt.is_closing:
                     with suppress(BaseException):  # what it raises at its end, as when it ignores that too
                         steps.close()
                     raise

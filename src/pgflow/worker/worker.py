@@ -102,7 +102,7 @@ class Worker:
         self._exchange = ExchangeLoop(
             client.database,
             self._worker_ids,
-            self._executor.execute,
+            self._executor.start,
             concurrency=concurrency,
             poll_interval=poll_interval or PollInterval(),
         )
