@@ -31,7 +31,6 @@ _DEPTH_LIMIT = 254
 _SHOWN_PATH = 200
 _SAFE_LEAVES = frozenset((str, int, bool, type(None), datetime, date, time, timedelta, UUID, Decimal))
 _PLAIN_CONTAINERS = frozenset((list, tuple, set, frozenset))
-_MARKS_OF_SUSPICION = (b"NaN", b"Infinity", b"\\u0000")
 
 
 def encode(value: object, *, limit: int | None = None, what: str = "output") -> bytes:
@@ -44,7 +43,7 @@ def encode(value: object, *, limit: int | None = None, what: str = "output") -> 
     data = _to_json(value)
     if not _loses_nothing(value):
         _inspect(value)
-    if any(mark in data for mark in _MARKS_OF_SUSPICION):
+    if b"NaN" in data or b"Infinity" in data or b"\\u0000" in data:
         _inspect(from_json(data))
     if limit is not None and len(data) > limit:
         raise InvalidInput(_too_large(data, limit, what))
@@ -101,6 +100,8 @@ def _to_json(value: object) -> bytes:
 
 def _loses_nothing(value: object) -> bool:
     """Whether a value holds only types whose JSON is known to say all: no odd keys, no NaN that models turn to null."""
+    if type(value) in _SAFE_LEAVES:
+        return True
     unseen: list[Any] = [value]
     while unseen:
         part = unseen.pop()

@@ -8,9 +8,10 @@ from datetime import datetime
 from uuid import UUID
 
 from pgflow.calls.call import Call, Row, from_json, json_value
+from pgflow.calls.columns import Booleans, Integers, Texts, Uuids
 from pgflow.errors import InvalidInput
 from pgflow.serialize import decode, describe_error
-from pgflow.types import EndedRun, SkippedStep, StartedTask, TaskReport
+from pgflow.types import EndedRun, Json, SkippedStep, StartedTask, TaskReport
 
 _TASK_COLUMNS = (
     "task.flow_slug, task.run_id, task.step_slug, task.task_index, task.input::text, task.flow_input::text,"
@@ -18,6 +19,8 @@ _TASK_COLUMNS = (
     " task.attempts_before_retry"
 )
 
+
+_COLUMNS_OF_THE_EXCHANGE = 5
 
 # The first row has what concerns the whole exchange.
 _EXCHANGE = f"""\
@@ -61,10 +64,9 @@ def fetch_tasks(flow_slug: str, worker_id: UUID, limit: int) -> Call[list[Starte
 
 def complete_tasks(reports: Sequence[TaskReport]) -> Call[list[int]]:
     """Report completed tasks: `pgflow.complete_tasks`. Gives the positions, from 0, of the reports that counted."""
-    outputs = [None if report.output is None else report.output.decode() for report in reports]
     return Call(
         "select pgflow.complete_tasks(%s, %s, %s, %s::text[]::jsonb[], %s)",
-        (*_task_keys(reports), outputs, [report.attempt for report in reports]),
+        (*_task_keys(reports), _outputs(reports), _attempts(reports)),
         _positions,
     )
 
@@ -75,10 +77,10 @@ def fail_tasks(reports: Sequence[TaskReport]) -> Call[list[int]]:
         "select pgflow.fail_tasks(%s, %s, %s, %s, %s, %s, %s)",
         (
             *_task_keys(reports),
-            [report.error_message for report in reports],
-            [report.attempt for report in reports],
-            [report.final for report in reports],
-            [report.retry_delay for report in reports],
+            Texts([report.error_message for report in reports]),
+            _attempts(reports),
+            Booleans([report.final for report in reports]),
+            Integers([report.retry_delay for report in reports]),
         ),
         _positions,
     )
@@ -93,9 +95,9 @@ def release_tasks(reports: Sequence[TaskReport], worker_ids: Sequence[UUID] | No
         "select pgflow.release_tasks(%s, %s, %s, %s, %s, %s)",
         (
             *_task_keys(reports),
-            [report.attempt for report in reports],
-            [report.release_delay for report in reports],
-            None if worker_ids is None else list(worker_ids),
+            _attempts(reports),
+            Integers([report.release_delay for report in reports]),
+            None if worker_ids is None else Uuids(worker_ids),
         ),
         _positions,
     )
@@ -108,7 +110,13 @@ def release_lost_tasks(worker_ids: Sequence[UUID], known: Sequence[tuple[UUID, s
     """
     return Call(
         "select cardinality(pgflow.release_lost_tasks(%s, %s, %s, %s, %s))",
-        (list(worker_ids), *([key[place] for key in known] for place in range(4))),
+        (
+            Uuids(worker_ids),
+            Uuids([run_id for run_id, _, _, _ in known]),
+            Texts([step_slug for _, step_slug, _, _ in known]),
+            Integers([task_index for _, _, task_index, _ in known]),
+            Integers([attempt for _, _, _, attempt in known]),
+        ),
         lambda rows: int(rows[0][0]),
     )
 
@@ -124,18 +132,17 @@ def exchange_tasks(
     `worker_ids` has the worker for each flow that tasks are wanted of, in the order in which queues are asked.
     `since` says for each of them where reading begins, which is never behind what it has given as `read_until`.
     """
-    outputs = [None if report.output is None else report.output.decode() for report in reports]
     return Call(
         _EXCHANGE,
         (
             *_task_keys(reports),
-            [report.attempt for report in reports],
-            outputs,
-            [report.error_message for report in reports],
-            [report.final for report in reports],
-            [report.retry_delay for report in reports],
-            list(worker_ids),
-            list(worker_ids.values()),
+            _attempts(reports),
+            _outputs(reports),
+            Texts([report.error_message for report in reports]),
+            Booleans([report.final for report in reports]),
+            Integers([report.retry_delay for report in reports]),
+            Texts(worker_ids),
+            Uuids(worker_ids.values()),
             limit,
             None if since is None else list(since),
         ),
@@ -148,12 +155,20 @@ def requeue_stalled_tasks() -> Call[int]:
     return Call("select pgflow.requeue_stalled_tasks()", (), lambda rows: int(rows[0][0]))
 
 
-def _task_keys(reports: Sequence[TaskReport]) -> tuple[list[UUID], list[str], list[int]]:
+def _task_keys(reports: Sequence[TaskReport]) -> tuple[Uuids, Texts, Integers]:
     return (
-        [report.run_id for report in reports],
-        [report.step_slug for report in reports],
-        [report.task_index for report in reports],
+        Uuids([report.run_id for report in reports]),
+        Texts([report.step_slug for report in reports]),
+        Integers([report.task_index for report in reports]),
     )
+
+
+def _attempts(reports: Sequence[TaskReport]) -> Integers:
+    return Integers([report.attempt for report in reports])
+
+
+def _outputs(reports: Sequence[TaskReport]) -> Texts:
+    return Texts([None if report.output is None else report.output.decode() for report in reports])
 
 
 def _positions(rows: Sequence[Row]) -> list[int]:
@@ -166,14 +181,19 @@ def _task(row: Row) -> StartedTask:
     return StartedTask(flow_slug, run_id, step_slug, task_index, task_input, flow_input, *rest)
 
 
+def _ended_run(row: dict[str, Json]) -> EndedRun:
+    return EndedRun(UUID(row["run_id"]), row["flow_slug"], row["status"], row["seconds"], row["error_message"])
+
+
 def _exchanged(rows: Sequence[Row]) -> Exchanged:
     recorded, ended_runs, skipped_steps, read_until, pause, *_ = rows[0]
     exchanged = Exchanged([position - 1 for position in recorded], pause=pause, read_until=read_until)
     if ended_runs is not None:
-        exchanged.ended_runs = [from_json(EndedRun, row) for row in decode(ended_runs)]
+        exchanged.ended_runs = [_ended_run(row) for row in decode(ended_runs)]
     if skipped_steps is not None:
         exchanged.skipped_steps = [from_json(SkippedStep, row) for row in decode(skipped_steps)]
-    for _, _, _, _, _, *task in rows:
+    for row in rows:
+        task = row[_COLUMNS_OF_THE_EXCHANGE:]
         if task[0] is None:
             break
         try:

@@ -211,7 +211,10 @@ class ExchangeLoop:
         self._waiting.extend((now, task) for task in exchanged.tasks)
         if self._abandoned:  # while the exchange was in flight
             self._release_waiting()
-        self._start_waiting()
+        if self._outbox.waiting:  # the next exchange leaves first, and the server works while handlers are started
+            asyncio.get_running_loop().call_soon(self._start_waiting)
+        else:
+            self._start_waiting()
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < self._concurrency:

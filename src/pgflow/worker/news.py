@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from operator import attrgetter
 from typing import TypeAlias
 from uuid import UUID
 
@@ -44,24 +45,25 @@ class News:
 
     def ended(self, task: StartedTask, report: TaskReport, seconds: float) -> None:
         """Remember a task until the database has answered its report; one that was recorded before is told at once."""
-        if any(map(telemetry.is_observed, _TASK_EVENTS)):
-            self._ended[_key(report)] = (task, seconds)
-            if report.recorded:
-                self._tell_of_task(report, counted=True)
         if report.recorded:
+            self._tell_of_task(task, seconds, report, counted=True)
             self.moved(report)
+        elif any(map(telemetry.is_observed, _TASK_EVENTS)):
+            self._ended[_key(report)] = (task, seconds)
 
     def discarded(self, task: StartedTask, seconds: float, reason: str) -> None:
         """Tell that a task ended without a report."""
-        metadata = telemetry.task_metadata(task, self._worker_ids[task.flow_slug])
-        telemetry.emit("task.discarded", {"duration": seconds}, {**metadata, "reason": reason})
+        self._tell("task.discarded", task, seconds, reason=reason)
 
     def reported(self, reports: Sequence[TaskReport], recorded: Sequence[TaskReport]) -> None:
         """Tell what the database took of some reports: those that count, maybe otherwise than they were sent."""
         if self._ended:
             counting = {_key(report): report for report in recorded}
             for report in reports:
-                self._tell_of_task(counting.get(_key(report), report), counted=_key(report) in counting)
+                key = _key(report)
+                known, counted = self._ended.pop(key, None), counting.get(key)
+                if known is not None:
+                    self._tell_of_task(*known, counted or report, counted=counted is not None)
 
     def moved(self, exchanged: Exchanged | TaskReport) -> None:
         """Tell what followed for steps and runs, from an exchange or a report that was recorded before."""
@@ -71,22 +73,28 @@ class News:
         for run in exchanged.ended_runs:
             telemetry.tell_of_end(run)
 
-    def _tell_of_task(self, report: TaskReport, *, counted: bool) -> None:
-        known = self._ended.pop(_key(report), None)
-        if known is None:
-            return
-        task, seconds = known
-        metadata = telemetry.task_metadata(task, self._worker_ids[task.flow_slug])
+    def _tell_of_task(self, task: StartedTask, seconds: float, report: TaskReport, *, counted: bool) -> None:
         if report.release_delay is not None:
             self.discarded(task, seconds, "snoozed")
         elif not counted:
             self.discarded(task, seconds, "late")
         elif report.error_message is None:
-            telemetry.emit("task.stop", {"duration": seconds}, {**metadata, "output": report.output})
+            self._tell("task.stop", task, seconds, output=report.output)
         else:
-            failure = {"error": report.error_message, "retry_delay": retry_delay(task, report)}
-            described = {**metadata, **failure, "traceback": report.traceback}
-            telemetry.emit("task.exception", {"duration": seconds}, described)
+            delay = retry_delay(task, report)
+            self._tell(
+                "task.exception",
+                task,
+                seconds,
+                error=report.error_message,
+                retry_delay=delay,
+                traceback=report.traceback,
+            )
+
+    def _tell(self, event: str, task: StartedTask, seconds: float, **more: object) -> None:
+        if telemetry.is_observed(event):
+            metadata = telemetry.task_metadata(task, self._worker_ids[task.flow_slug])
+            telemetry.emit(event, {"duration": seconds}, {**metadata, **more})
 
     def _poll(self, flow_slug: str, active_tasks: int) -> dict[str, object]:
         return {"worker_id": self._worker_ids[flow_slug], "flow_slug": flow_slug, "active_tasks": active_tasks}
@@ -101,5 +109,4 @@ def retry_delay(task: StartedTask, report: TaskReport) -> float | None:
     return task.base_delay * 2.0**task.backoff_attempt
 
 
-def _key(report: TaskReport) -> _Key:
-    return report.run_id, report.step_slug, report.task_index, report.attempt
+_key: Callable[[TaskReport], _Key] = attrgetter("run_id", "step_slug", "task_index", "attempt")
