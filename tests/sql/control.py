@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sql.engine import Connection, RunId, rows
+from sql.engine import Connection, Row, RunId, define, exhaust, rows, run, start, state
 
 
 def cancel(connection: Connection, *run_ids: RunId | None, reason: str | None = None) -> dict[UUID, str]:
@@ -29,3 +29,18 @@ def retry_one(connection: Connection, run_id: RunId) -> str:
     """Let a run go on and return what that made of it."""
     [outcome] = retry(connection, run_id).values()
     return outcome
+
+
+def counters(connection: Connection, run_id: UUID, step_slug: str) -> tuple[int, int | None, int | None]:
+    """Return what is left of a step: parents, tasks, and how many tasks it has."""
+    found = state(connection, run_id, step_slug)
+    return found["remaining_deps"], found["remaining_tasks"], found["initial_tasks"]
+
+
+def failed_run(connection: Connection, *steps: str | Row, fails: str = "a", run_input: object = None) -> UUID:
+    """Define a flow without second attempts and fail a run of it by one of its steps."""
+    define(connection, *steps, max_attempts=1)
+    run_id = start(connection, run_input or {})
+    exhaust(connection, run_id, fails)
+    assert run(connection, run_id)["status"] == "failed"
+    return run_id
