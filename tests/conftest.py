@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,22 @@ except RuntimeError as missing:
     raise pytest.UsageError(str(missing)) from None
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the commands of tests: what a shell starts in the background inherits that it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with files that have slow tests and end with those that have few, so that all processes end at once."""
+    if not hasattr(config, "workerinput"):  # alone in one process the usual order is as good
+        return
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -tests[item.path]))
+
+
 def pytest_report_header() -> str:
     found = ", ".join(f"{server.name} ({server.binaries})" for server in SERVERS)
     return f"postgres: {found or 'none found; tests that need one are skipped'}"
@@ -28,6 +46,8 @@ def pytest_report_header() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def _servers_stop_at_the_end() -> Iterator[None]:
     yield
+    for shared in _SHARED.values():
+        shared.close()
     for server in SERVERS:
         server.stop()
 
@@ -54,19 +74,12 @@ def template(server: Server) -> str:
     return server.template()
 
 
-@pytest.fixture(scope="session")
-def _shared_connection(server: Server, template: str) -> Iterator[_Reopened]:
-    name = server.create_database(template)
-    shared = _Reopened(server.url(name))
-    yield shared
-    shared.close()
-    server.drop_database(name)
-
-
 @pytest.fixture
-def connection(_shared_connection: _Reopened) -> Iterator[psycopg.Connection[DictRow]]:
+def connection(server: Server, template: str) -> Iterator[psycopg.Connection[DictRow]]:
     """A connection of the role `app` with rows as dicts, in a transaction that is rolled back; no flows."""
-    connection = _shared_connection.get()
+    if server not in _SHARED:
+        _SHARED[server] = _Reopened(server.url(server.create_database(template)))
+    connection = _SHARED[server].get()
     yield connection
     if not connection.closed:
         connection.rollback()
@@ -142,6 +155,10 @@ class _Reopened:
     def close(self) -> None:
         if self.connection is not None:
             self.connection.close()
+
+
+# Kept here, since a fixture would end with each file: tests change from server to server in every one.
+_SHARED: dict[Server, _Reopened] = {}
 
 
 def _database(server: Server, template: str | None) -> Iterator[str]:
