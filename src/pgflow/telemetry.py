@@ -191,8 +191,10 @@ def detach(name: str) -> bool:
 
 def is_observed(event: str) -> bool:
     """Whether somebody is attached to an event, so that it is worth building. Raises ValueError if there is none."""
-    _require_known(event)
-    return bool(_subscribers[event])
+    try:
+        return bool(_subscribers[event])
+    except KeyError:
+        raise _unknown(event) from None
 
 
 def emit(event: str, measurements: Mapping[str, float], metadata: Mapping[str, Any]) -> None:
@@ -264,4 +266,8 @@ def _require_plain_function(handler: object) -> None:
 
 def _require_known(event: str) -> None:
     if event not in EVENTS:
-        raise ValueError(f"no event {event!r}; events: {', '.join(ALL)}")
+        raise _unknown(event)
+
+
+def _unknown(event: str) -> ValueError:
+    return ValueError(f"no event {event!r}; events: {', '.join(ALL)}")

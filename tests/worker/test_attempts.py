@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -184,3 +186,96 @@ async def test_handlers_are_cancelled_with_the_loop_that_waits_for_them(
     await eventually(lambda: asyncio.all_tasks() <= others, "the handler has ended, too")
     assert exchanging.cancelled()
     assert ignored == [1]
+
+
+async def test_attempts_that_may_take_equally_long_expire_one_after_the_other() -> None:
+    flow = Flow("waiting")
+
+    @flow.step
+    async def step(value: int) -> None:
+        await asyncio.Event().wait()
+
+    executor = executor_of(flow)
+    attempts = []
+    for number in range(3):
+        attempts.append(executor.start(task_of(flow, number, timeout=0.05)))
+        await asyncio.sleep(0)
+    reports = [await attempt.running for attempt in attempts]
+    assert {report.error_message for report in reports} == {"Task timed out after 0.05s"}
+    assert all(attempt.is_late for attempt in attempts)
+
+
+async def test_each_attempt_has_its_own_time() -> None:
+    flow = Flow("waiting")
+    released = asyncio.Event()
+
+    @flow.step
+    async def step(value: int) -> str:
+        await released.wait()
+        return "done"
+
+    executor = executor_of(flow)
+    longer = executor.start(task_of(flow, 1, timeout=60))
+    shorter = executor.start(task_of(flow, 2, timeout=0.02))
+    assert (await shorter.running).error_message == "Task timed out after 0.02s"
+    released.set()
+    assert (await longer.running).output == b'"done"'
+
+
+async def test_quick_attempts_are_forgotten_and_later_ones_still_watched() -> None:
+    flow = Flow("mixed")
+
+    @flow.step
+    async def step(hang: bool) -> None:
+        if hang:
+            await asyncio.Event().wait()
+
+    executor = executor_of(flow)
+    for _ in range(3):
+        quick = [executor.start(task_of(flow, False, timeout=0.05)) for _ in range(100)]
+        hanging = executor.start(task_of(flow, True, timeout=0.05))
+        assert [(await attempt.running).output for attempt in quick] == [b"null"] * 100
+        assert (await hanging.running).error_message == "Task timed out after 0.05s"
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+async def test_a_handler_that_cleans_up_is_not_disturbed_by_another_reason_to_cancel_it(is_late: bool) -> None:
+    flow = Flow("tidy")
+    entered, cleaning, cleaned, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @flow.step
+    async def step(value: int) -> None:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await go_on.wait()
+            cleaned.set()
+
+    attempt = executor_of(flow).start(task_of(flow, 1, timeout=0.02 if is_late else 60))
+    await entered.wait()
+    if not is_late:
+        attempt.cancel()
+    await cleaning.wait()
+    attempt.cancel()
+    go_on.set()
+    assert await ended(attempt)
+    assert cleaned.is_set()
+
+
+async def test_nothing_is_kept_of_an_attempt_that_has_ended() -> None:
+    flow = Flow("forgotten")
+
+    @flow.step
+    async def step(value: int, ctx: Context) -> int:
+        return value
+
+    executor = executor_of(flow)
+    attempt = executor.start(task_of(flow, 1, timeout=3600))
+    await attempt.running
+    gone = weakref.ref(attempt.running)
+    del attempt
+    await asyncio.sleep(0)  # what woke this test still holds it
+    gc.collect()
+    assert gone() is None

@@ -16,7 +16,7 @@ from pgflow._async.client import Client
 from pgflow.errors import ConnectionLost, StepNotFound
 from pgflow.flow import Flow, Step
 from pgflow.types import Json, StartedTask, TaskReport
-from pgflow.worker.attempt import Attempt
+from pgflow.worker.attempt import Attempt, Clock
 from pgflow.worker.context import Context
 from pgflow.worker.outcome import Failed, Outcome, Released, failed, report, timed_out
 from pgflow.worker.places import Places
@@ -57,6 +57,7 @@ class Executor:
         self._worker_ids = worker_ids or {}
         self._abandoned_limit = abandoned_limit
         self._was_healthy = True
+        self._clock = Clock()
         self._places = Places(flows.values(), executors, processes=processes)
         self._transactions = Transactions(client.database, size=transaction_connections)
 
@@ -83,7 +84,7 @@ class Executor:
 
     def start(self, task: StartedTask) -> Attempt:
         """Let the handler of a task run, and return the attempt, which answers with what to report."""
-        return Attempt(task, self._perform, f"handler of {task.flow_slug}.{task.step_slug}[{task.task_index}]")
+        return Attempt(task, self._perform, self._clock)
 
     def announce_stop(self) -> None:
         """Let handlers in processes see that the worker stops; those inside this process see `stopping`."""
