@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from operator import attrgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from pgflow import telemetry
@@ -53,7 +53,7 @@ class News:
 
     def discarded(self, task: StartedTask, seconds: float, reason: str) -> None:
         """Tell that a task ended without a report."""
-        self._tell("task.discarded", task, seconds, reason=reason)
+        telemetry.emit("task.discarded", {"duration": seconds}, {**self._task(task), "reason": reason})
 
     def reported(self, reports: Sequence[TaskReport], recorded: Sequence[TaskReport]) -> None:
         """Tell what the database took of some reports: those that count, maybe otherwise than they were sent."""
@@ -78,23 +78,15 @@ class News:
             self.discarded(task, seconds, "snoozed")
         elif not counted:
             self.discarded(task, seconds, "late")
-        elif report.error_message is None:
-            self._tell("task.stop", task, seconds, output=report.output)
-        else:
-            delay = retry_delay(task, report)
-            self._tell(
-                "task.exception",
-                task,
-                seconds,
-                error=report.error_message,
-                retry_delay=delay,
-                traceback=report.traceback,
-            )
+        elif report.error_message is not None:
+            failure = {"error": report.error_message, "retry_delay": retry_delay(task, report)}
+            described = {**self._task(task), **failure, "traceback": report.traceback}
+            telemetry.emit("task.exception", {"duration": seconds}, described)
+        elif telemetry.is_observed("task.stop"):
+            telemetry.emit("task.stop", {"duration": seconds}, {**self._task(task), "output": report.output})
 
-    def _tell(self, event: str, task: StartedTask, seconds: float, **more: object) -> None:
-        if telemetry.is_observed(event):
-            metadata = telemetry.task_metadata(task, self._worker_ids[task.flow_slug])
-            telemetry.emit(event, {"duration": seconds}, {**metadata, **more})
+    def _task(self, task: StartedTask) -> dict[str, Any]:
+        return telemetry.task_metadata(task, self._worker_ids[task.flow_slug])
 
     def _poll(self, flow_slug: str, active_tasks: int) -> dict[str, object]:
         return {"worker_id": self._worker_ids[flow_slug], "flow_slug": flow_slug, "active_tasks": active_tasks}
