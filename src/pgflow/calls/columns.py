@@ -11,7 +11,8 @@ from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from psycopg import DataError, adapters
-from psycopg.adapt import Buffer, Dumper
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 T = TypeVar("T")
