@@ -139,8 +139,7 @@ class Database:
             try:
                 connection = await self._take(pool, asked_at)
                 try:
-                    async with connection:
-                        yield connection
+                    yield connection
                 except ReadOnlySqlTransaction:  # this server has become a standby; a new one may find the other
                     await connection.close()
                     raise

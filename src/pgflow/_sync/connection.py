@@ -139,8 +139,7 @@ class Database:
             try:
                 connection = self._take(pool, asked_at)
                 try:
-                    with connection:
-                        yield connection
+                    yield connection
                 except ReadOnlySqlTransaction:  # this server has become a standby; a new one may find the other
                     connection.close()
                     raise
