@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from conftest import as_superuser
 from pgflow import PgFlow
 from pgflow.calls import Call
-from pgflow.listening import Listener, listener, pace
+from pgflow.listening import Listener, listener, pace, watcher
 
 DEADLINE_SECONDS = 20
 
@@ -32,6 +32,7 @@ def trust_notifications(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody look by himself once a listener listens: what isn't notified isn't seen."""
     monkeypatch.setattr(listener, "_SETTLING_SECONDS", 0.0)
     monkeypatch.setattr(pace, "SAFETY_SECONDS", 3600.0)
+    monkeypatch.setattr(watcher, "FIRST_LOOK_SECONDS", 3600.0)
 
 
 async def listening(app: PgFlow, topic: Any = "runs") -> Listener:

@@ -38,8 +38,10 @@ class Run(Generic[OutputT]):
         *,
         flow: Flow[Any, OutputT] | None = None,
         existed: bool = False,
+        mark: int | None = None,
     ) -> None:
         self._database = database
+        self._mark = mark
         self._flow = flow
         self.row = row
         self.steps = steps
@@ -148,7 +150,7 @@ class Run(Generic[OutputT]):
                 found = await self._read_patiently()
             else:
                 left = None if deadline is None else deadline - time.monotonic()
-                ended = await self._database.watcher.ended(self.run_id, left)
+                ended = await self._database.watcher.ended(self.run_id, left, self._mark)
                 if ended is None:
                     assert timeout is not None
                     raise WaitTimeout(self.run_id, timeout)
@@ -220,9 +222,20 @@ def _check_timeout(timeout: float | None) -> None:
 
 
 def started_run(
-    database: Database, flow: Flow[Any, Any] | str, row: RunRow, conn: object | None, *, existed: bool
+    database: Database,
+    flow: Flow[Any, Any] | str,
+    row: RunRow,
+    conn: object | None,
+    *,
+    existed: bool,
+    mark: int | None,
 ) -> Run[Any]:
-    """Return the handle of a run that was started, on `conn` where it isn't None, and tell of it unless it existed."""
+    """Return the handle of a run that was started, on `conn` where it isn't None, and tell of it unless it existed.
+
+    `mark` is what the watcher gave before the start.
+    """
     if conn is None and not existed:  # on conn nobody knows whether it will be committed
         telemetry.tell_of_start(row)
-    return Run(database, row, flow=flow if isinstance(flow, Flow) else None, existed=existed)
+    of_flow = flow if isinstance(flow, Flow) else None
+    # On conn the run is committed at any time, and one that existed was started before: both are looked at at once.
+    return Run(database, row, flow=of_flow, existed=existed, mark=None if existed or conn is not None else mark)

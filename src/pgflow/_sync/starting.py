@@ -35,8 +35,9 @@ def start_runs(
     call = _call(slug, inputs, options)
     if not inputs:
         return []
+    mark = database.watcher.mark()
     found = database.run(call, options.conn)
-    return [started_run(database, flow, row, options.conn, existed=existed) for row, existed in found]
+    return [started_run(database, flow, row, options.conn, existed=existed, mark=mark) for row, existed in found]
 
 
 def _call(slug: str, inputs: Sequence[bytes], options: StartOptions) -> calls.Call[list[tuple[RunRow, bool]]]:

@@ -12,6 +12,7 @@ from typing import Literal, Self, TypeAlias
 from uuid import uuid4
 
 import psycopg
+from psycopg import Notify
 
 from pgflow.errors import PgFlowError
 from pgflow.listening.session import REGISTRATION_SECONDS, CannotListen, Session
@@ -66,9 +67,11 @@ class Listener:
         self._through_pooler = through_pooler
         self._enabled = enabled
         self._subscriptions: set[Subscription] = set()
+        self._overhearing: list[tuple[Topic, Callable[[str], None]]] = []
         self._linger_until: dict[Topic, float] = {}
         self._listening_since: dict[Topic, float] = {}
         self._settled: set[Topic] = set()
+        self._registered_until = float("-inf")
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()  # of the loop that it was first waited for in, hence a new one for each task
@@ -90,6 +93,10 @@ class Listener:
                 self._session.interrupt()
         return subscription
 
+    def overhear(self, topic: Topic, wake: Callable[[str], None]) -> None:
+        """Call `wake` as for a subscription and before those, for ever, but don't listen for its sake."""
+        self._overhearing.append((topic, wake))
+
     def disable(self) -> None:
         """Never connect, because nobody notifies in this database; subscribers look themselves."""
         self._enabled = False
@@ -100,16 +107,14 @@ class Listener:
             self._subscriptions.discard(subscription)
             # Whoever waits for one run often waits for another one soon.
             self._linger_until[subscription.topic] = time.monotonic() + _LINGER_SECONDS
-            if self._session is not None:
-                self._session.interrupt()
 
     def is_settled(self, topic: Topic) -> bool:
         """Whether a change committed from now on is notified.
 
         A transaction that was under way when listening began may have found nobody who listens, so some time must have
-        passed since.
+        passed since. A registration that couldn't be prolonged in time, as by a process that was held up, has run out.
         """
-        return topic in self._settled
+        return topic in self._settled and time.monotonic() < self._registered_until
 
     async def close(self) -> None:
         """End all subscriptions and close the connection; again is fine."""
@@ -149,12 +154,13 @@ class Listener:
             self._session = session
             renewal_at = time.monotonic()
             while (topics := self._wanted()) and not self._closing.is_set():
+                if self._registered_until <= time.monotonic():
+                    self._distrust()
                 if renewal_at <= time.monotonic() or topics != set(self._listening_since):
                     await self._adjust(session, topics)
                     renewal_at = time.monotonic() + _RENEWAL_SECONDS
                 next_event = min(renewal_at, *self._ends_of_lingering(), *self._settle())
-                for notify in await session.wait(next_event - time.monotonic()):
-                    self._tell(notify.channel.removeprefix("pgflow_"), notify.payload)
+                await session.wait(next_event - time.monotonic(), self._hear)
             await session.unregister()
 
     async def _adjust(self, session: Session, topics: set[Topic]) -> None:
@@ -162,7 +168,9 @@ class Listener:
         new = topics - set(self._listening_since)
         await session.listen(new)
         await session.unlisten(set(self._listening_since) - topics)
+        asked_at = time.monotonic()
         await session.register(topics)
+        self._registered_until = asked_at + REGISTRATION_SECONDS
         now = time.monotonic()
         self._listening_since = {topic: self._listening_since.get(topic, now) for topic in topics}
         self._settled &= topics
@@ -179,8 +187,10 @@ class Listener:
         return {subscription.topic for subscription in self._subscriptions} | set(self._linger_until)
 
     def _ends_of_lingering(self) -> list[float]:
+        """Return when topics may be left; those that have subscriptions now will linger for that long at least."""
         subscribed = {subscription.topic for subscription in self._subscriptions}
-        return [end for topic, end in self._linger_until.items() if topic not in subscribed] or [float("inf")]
+        ends = [end for topic, end in self._linger_until.items() if topic not in subscribed]
+        return [*ends, time.monotonic() + _LINGER_SECONDS]
 
     def _settle(self) -> list[float]:
         """Let subscribers of topics that have settled look once more, and return when the others will have."""
@@ -194,12 +204,22 @@ class Listener:
     def _stop_telling(self) -> None:
         """Let subscribers look themselves, from now on."""
         self._session = None
+        self._distrust()
+
+    def _distrust(self) -> None:
+        """Let subscribers look, because something may have been missed; listening has to begin anew."""
         self._settled.clear()
         topics, self._listening_since = list(self._listening_since), {}
         for topic in topics:
             self._tell(topic, "")
 
+    def _hear(self, notify: Notify) -> None:
+        self._tell(notify.channel.removeprefix("pgflow_"), notify.payload)
+
     def _tell(self, topic: str, payload: str) -> None:
+        for overheard, wake in self._overhearing:
+            if overheard == topic:
+                wake(payload)
         for subscription in list(self._subscriptions):
             if subscription.topic == topic:
                 subscription.wake(payload)

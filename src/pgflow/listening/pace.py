@@ -62,6 +62,8 @@ class Agenda(Generic[T]):
         due = math.ceil((asyncio.get_running_loop().time() + pause) / step) * step
         self._times[thing] = due
         heappush(self._later, (due, next(self._numbers), thing))
+        if self._later[0][2] is thing:
+            self._news.set()  # who waits in `due` waits for less long
 
     def clear(self) -> None:
         """Forget everything, and let :meth:`due` return."""
@@ -71,7 +73,7 @@ class Agenda(Generic[T]):
         self._news.set()
 
     async def due(self) -> list[T]:
-        """Wait until things are due, and take them; none after :meth:`clear`."""
+        """Wait until things are due, and take them; none after :meth:`clear`, or when another thing is due first."""
         if not self._now:
             try:
                 async with asyncio.timeout_at(self._later[0][0] if self._later else None):

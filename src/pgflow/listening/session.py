@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -99,18 +99,15 @@ class Session:
         """Say that nobody listens here any more."""
         await self._execute("select pgflow.unregister_listener(%s)", (self._listener_id,))
 
-    async def wait(self, seconds: float) -> list[Notify]:
-        """Wait for notifications, for :meth:`interrupt`, or for so many seconds. Returns the notifications.
+    async def wait(self, seconds: float, tell: Callable[[Notify], None]) -> None:
+        """Tell what is notified, as it arrives, for so many seconds, or until :meth:`interrupt`.
 
         Raises a driver error when the connection has broken.
         """
         self._read()
-        if not self._heard:
-            await self._wait_for_data(seconds, self._interrupted)
+        self._hand_over(tell)
+        await self._wait_for_data(seconds, self._interrupted, tell)
         self._interrupted.clear()
-        heard = [notify for notify in self._heard if notify.channel != self._own_channel]
-        self._heard.clear()
-        return heard
 
     def interrupt(self) -> None:
         """End a :meth:`wait`, now or the next one."""
@@ -145,14 +142,28 @@ class Session:
             self.hang_up()
         return await running
 
-    async def _wait_for_data(self, seconds: float, event: asyncio.Event) -> None:
-        """Wait until data arrives, or the event is set, and take in the data.
+    async def _wait_for_data(
+        self, seconds: float, event: asyncio.Event, tell: Callable[[Notify], None] | None = None
+    ) -> None:
+        """Take in the data that arrive, until the event is set, or the first have arrived if nobody is to be told.
 
         This waits on the socket itself, because the driver's own wait can't be ended without cancelling a statement.
+        What is notified is told right there, in a turn of the event loop less.
         """
-        loop = asyncio.get_running_loop()
-        socket_number = self._connection.fileno()
-        loop.add_reader(socket_number, event.set)
+        loop, socket_number = asyncio.get_running_loop(), self._connection.fileno()
+        broken: list[psycopg.Error] = []
+
+        def read() -> None:
+            try:
+                self._read()
+            except psycopg.Error as error:
+                broken.append(error)
+            if tell is not None:
+                self._hand_over(tell)
+            if broken or tell is None:
+                event.set()
+
+        loop.add_reader(socket_number, read)
         try:
             async with asyncio.timeout(seconds):
                 await event.wait()
@@ -160,7 +171,15 @@ class Session:
             pass
         finally:
             loop.remove_reader(socket_number)
-        self._read()
+        if broken:
+            raise broken[0]
+
+    def _hand_over(self, tell: Callable[[Notify], None]) -> None:
+        """Tell what was heard, apart from what this session sent to itself."""
+        heard, self._heard[:] = list(self._heard), []
+        for notify in heard:
+            if notify.channel != self._own_channel:
+                tell(notify)
 
     def _read(self) -> None:
         """Take in what has arrived."""

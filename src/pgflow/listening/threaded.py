@@ -32,9 +32,13 @@ class RunWatcher:
         self._watcher = AsyncRunWatcher(_Blocking(database), listener)
         self._thread = _LoopThread()
 
-    def ended(self, run_id: UUID, timeout: float | None = None) -> RunWithStates | None:
+    def mark(self) -> int | None:
+        """Do what :meth:`AsyncRunWatcher.mark` does."""
+        return self._watcher.mark()
+
+    def ended(self, run_id: UUID, timeout: float | None = None, mark: int | None = None) -> RunWithStates | None:
         """Do what :meth:`AsyncRunWatcher.ended` does."""
-        return self._thread.run(self._watcher.ended(run_id), timeout)
+        return self._thread.run(self._watcher.ended(run_id, mark=mark), timeout)
 
     def changes(self, run_id: UUID) -> RunChanges:
         """Return what tells of changes of a run; a context manager."""

@@ -11,6 +11,7 @@ from pgflow import calls
 from pgflow.calls import Call
 from pgflow.errors import ConnectionLost, RunNotFound
 from pgflow.listening.listener import Listener, Subscription
+from pgflow.listening.memory import Memory
 from pgflow.listening.pace import Agenda, Pace
 from pgflow.types import RunRow, RunStatus, StepState
 
@@ -23,6 +24,8 @@ PATIENCE_SECONDS = 60.0
 _LONGEST_TIME_BETWEEN_LOOKS = 0.005
 _TIME_BETWEEN_LOOKS_FOR_EACH_WAIT = 0.0001
 _PAUSE_IN_OUTAGE = 0.5
+FIRST_LOOK_SECONDS = 0.2
+"""When to look at a run that was just started here: looking costs the worker that takes it time, so not at once."""
 _RUNS_PER_LOOK = 10_000
 _RUNS_PER_READ = 10
 """Few, because a run may be large: of more than these, those that have ended are found out first."""
@@ -40,9 +43,11 @@ class AsyncDatabase(Protocol):
 class _Wait:
     """One wait for the end of a run."""
 
-    def __init__(self, run_id: UUID, ended: asyncio.Future[RunWithStates], pace: Pace) -> None:
+    def __init__(self, run_id: UUID, mark: int | None, pace: Pace) -> None:
         self.run_id = run_id
-        self.ended = ended
+        self.digest = digest(run_id)
+        self.mark = mark
+        self.ended: asyncio.Future[RunWithStates] = asyncio.get_running_loop().create_future()
         self.pace = pace
 
     def refuse(self, error: Exception) -> None:
@@ -64,23 +69,33 @@ class AsyncRunWatcher:
 
     def __init__(self, database: AsyncDatabase, listener: Listener) -> None:
         self.listener = listener
+        self._memory = Memory(listener)
         self._database = database
         self._waits: dict[str, set[_Wait]] = {}  # by digest of the run id
         self._agenda: Agenda[_Wait] = Agenda()
         self._looking: asyncio.Task[None] | None = None
 
-    async def ended(self, run_id: UUID, timeout: float | None = None) -> RunWithStates | None:
+    def mark(self) -> int | None:
+        """Return what :meth:`ended` may be told of runs that are started from now on, each in its own transaction."""
+        return self._memory.mark()
+
+    async def ended(self, run_id: UUID, timeout: float | None = None, mark: int | None = None) -> RunWithStates | None:
         """Wait for the end of a run, at most `timeout` seconds, and return it with its steps; None before its end.
 
-        Raises RunNotFound for a run that was deleted, and ConnectionLost when the database was gone for a minute.
+        `mark` is that of before its start, where the run was started here: it isn't looked at at once then, if nothing
+        was heard of it. Raises RunNotFound for a run that was deleted, and ConnectionLost when the database was gone
+        for a minute.
         """
-        wait = _Wait(run_id, asyncio.get_running_loop().create_future(), Pace(self.listener))
-        self._waits.setdefault(digest(run_id), set()).add(wait)
+        wait = _Wait(run_id, mark, Pace(self.listener))
+        self._waits.setdefault(wait.digest, set()).add(wait)
         if self._looking is None or self._looking.done():
             self._agenda = Agenda()
             subscription = self.listener.subscribe("runs", self._hear)
             self._looking = asyncio.create_task(self._look_until_ended(subscription), name="pgflow-run-watcher")
-        self._agenda.add_now([wait])
+        if self._is_as_started(wait):
+            self._agenda.add(wait, FIRST_LOOK_SECONDS)
+        else:
+            self._agenda.add_now([wait])
         try:
             async with asyncio.timeout(timeout):
                 return await wait.ended
@@ -107,19 +122,23 @@ class AsyncRunWatcher:
         return [wait for waits in self._waits.values() for wait in waits]
 
     def _forget(self, wait: _Wait) -> None:
-        waits = self._waits.get(digest(wait.run_id), set())
+        waits = self._waits.get(wait.digest, set())
         waits.discard(wait)
         if not waits:
-            self._waits.pop(digest(wait.run_id), None)
+            self._waits.pop(wait.digest, None)
         if not self._waits:
             self._agenda.clear()
 
     def _hear(self, payload: str) -> None:
         """Look soon at the runs that a notification names, or at all."""
         if payload:
-            self._agenda.add_now(wait for run in payload.split(",") for wait in self._waits.get(run, ()))
+            named = [wait for run in payload.split(",") for wait in self._waits.get(run, ())]
+            self._agenda.add_now(wait for wait in named if not self._is_as_started(wait))
         else:
             self._agenda.add_now(self._all())
+
+    def _is_as_started(self, wait: _Wait) -> bool:
+        return self._memory.is_as_started(wait.digest, wait.mark)
 
     async def _look_until_ended(self, subscription: Subscription) -> None:
         failing_since: float | None = None

@@ -124,6 +124,23 @@ def test_starting_a_run_tells_of_the_run_and_of_its_tasks(working: Connection, l
     assert received(listening, working) == [runs_of(run_id), tasks_of()]
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        "start_flow('flow', '[]')",
+        "start_flows('flow', array['[]']::jsonb[])",
+        "start_flows('flow', array['[]']::jsonb[], p_delay => 60)",
+        "start_runs('flow', array['[]']::jsonb[], array['key'], array['tag'])",
+    ],
+)
+def test_whatever_a_start_does_it_tells_of_its_run_once(working: Connection, listening: Connection, start: str) -> None:
+    """Who waits for a run that he started himself counts on it, and takes the first that is told for the start."""
+    define(working, "a*", "b < a", step("c", required_input_pattern={"x": 1}, when_unmet="skip"), "d < b")
+    ask_for(working, "runs")
+    [run] = rows(working, f"select run_id from pgflow.{start}")
+    assert received(listening, working) == [runs_of(run["run_id"])]
+
+
 @pytest.mark.parametrize("topic", ["runs", "tasks"])
 def test_only_what_was_asked_for_is_sent(working: Connection, listening: Connection, topic: str) -> None:
     define(working, "a")
