@@ -13,6 +13,7 @@ from pgflow import Flow, PgFlow, Retry
 from pgflow.listening import listener
 from pgflow.worker import exchange
 from pgflow.worker.pace import PollInterval
+from pgflow.worker.trade import Trader
 from pgflow.worker.worker import Worker
 from worker.running import DEADLINE_SECONDS, ended, eventually, query, working
 
@@ -53,6 +54,25 @@ async def test_a_run_wakes_an_idle_worker(app: PgFlow) -> None:
         for value in range(3):
             await idle(app, worker)
             assert (await ended(app, flow, value)).output == {"step": value}
+
+
+async def test_a_worker_that_is_told_does_not_look_again_after_its_work(
+    app: PgFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow, trades = plain(), [0]
+    trade = Trader.trade
+
+    async def counted(*arguments: Any) -> Any:
+        trades[0] += 1
+        return await trade(*arguments)
+
+    async with working(app, flow, poll_interval=PollInterval(0.001, 0.001)) as worker:
+        await idle(app, worker)
+        monkeypatch.setattr(Trader, "trade", counted)
+        for value in range(10):
+            assert (await ended(app, flow, value)).output == {"step": value}
+        await idle(app, worker)
+    assert trades[0] <= 10 * 2 + 1  # a task is fetched and reported; the worker stops
 
 
 async def test_runs_of_others_wake_nobody(app: PgFlow, monkeypatch: pytest.MonkeyPatch) -> None:

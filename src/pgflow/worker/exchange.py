@@ -64,6 +64,7 @@ class ExchangeLoop:
         self._trader = Trader(database, worker_ids.values())
         self._news = News(worker_ids)
         self._has_skipped = False
+        self._has_taken_all = False
         self._look_for_lost: list[float] = []
         self._abandoned = False
         self._wake = asyncio.Event()
@@ -135,7 +136,8 @@ class ExchangeLoop:
                 backoff = min(backoff * 2, _LONGEST_BACKOFF)
                 continue
             backoff = _FIRST_BACKOFF
-            if exchanged is not None and (exchanged.tasks or exchanged.recorded):
+            has_worked = exchanged is not None and (exchanged.tasks or exchanged.recorded)
+            if has_worked and not (self.notified and self._has_taken_all):
                 pause = self._poll_interval.shortest
             else:
                 pause = self._next_pause(pause, exchanged.pause if exchanged else None)
@@ -144,7 +146,7 @@ class ExchangeLoop:
 
     async def _exchange(self) -> Exchanged | None:
         """Report what has ended and fetch what there is room for, in one call. Returns None if there was neither."""
-        self._has_skipped = False
+        self._has_skipped = self._has_taken_all = False
         batch = self._outbox.take()
         try:
             given_back = [report for report in batch if report.release_delay is not None]
@@ -167,6 +169,7 @@ class ExchangeLoop:
         self._news.poll_starts(asked, len(self._running))
         traded = await self._trader.trade(reports, wanted, room)
         self._has_skipped = traded.has_skipped
+        self._has_taken_all = traded.is_all
         if traded.is_lost:
             self._expect_lost()
         self._pace.exchange_took(time.monotonic() - began)

@@ -37,6 +37,8 @@ class Traded:
     """Whether a queue may hold messages before the place where reading began."""
     is_lost: bool = False
     """Whether an answer never came in which tasks may have been handed over."""
+    is_all: bool = False
+    """Whether every task that there was has been handed over: who is told of new ones need not look again."""
 
 
 class Trader:
@@ -73,7 +75,9 @@ class Trader:
             return await self._trade_one_by_one(reports, wanted, room)
         self._bookmarks.move(wanted, exchanged.read_until)
         recorded = [reports[position] for position in exchanged.recorded]
-        return Traded(exchanged, recorded, has_skipped=any(since) and len(exchanged.tasks) < room)
+        has_skipped = any(since) and len(exchanged.tasks) < room
+        is_all = not any(since) and len(exchanged.tasks) + len(exchanged.unreadable) < room
+        return Traded(exchanged, recorded, has_skipped=has_skipped, is_all=is_all)
 
     async def release(self, reports: Sequence[TaskReport]) -> None:
         """Give tasks back."""
