@@ -90,7 +90,8 @@ class Server:
     def create_database(self, template: str | None = None, owner: str = "app") -> str:
         """Create a database, a clone of `template` where given, and return its name."""
         name = f"test_{next(self._numbers):05}"
-        statement = sql.SQL("create database {} template {} owner {}")
+        # Where nothing is flushed, copying files is cheaper than copying pages through the log.
+        statement = sql.SQL("create database {} template {} owner {} strategy file_copy")
         with self.superuser() as connection:
             connection.execute(statement.format(*map(sql.Identifier, (name, template or "template1", owner))))
         return name

@@ -12,13 +12,18 @@ from interop.core.schema import install_reference
 from pgflow import PgFlow, reference
 from servers import Server
 
+# By server, and kept here, since a fixture would end with each file, which goes from server to server.
+_TEMPLATES: dict[Server, str] = {}
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture
 def reference_template(server: Server, npm_packages: None) -> str:
     """The name of a database with the reference's migrations applied; nobody connects to it."""
-    name = server.create_database()
-    install_reference(server.url(name))
-    return name
+    if server not in _TEMPLATES:
+        name = server.create_database()
+        install_reference(server.url(name))
+        _TEMPLATES[server] = name
+    return _TEMPLATES[server]
 
 
 @pytest.fixture
