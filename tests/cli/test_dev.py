@@ -145,6 +145,7 @@ def test_a_second_one_at_once_says_so(dev, project):
     assert running.process.poll() is None
 
 
+@pytest.mark.slow
 def test_one_that_was_killed_does_not_keep_the_next_from_running(dev):
     killed = dev()
     killed.wait_for("worker runs")
@@ -153,6 +154,7 @@ def test_one_that_was_killed_does_not_keep_the_next_from_running(dev):
     dev().wait_for("worker runs")
 
 
+@pytest.mark.slow
 def test_a_changed_flow_is_registered_anew_and_its_lost_runs_are_counted(dev, project):
     write(project, step="before")
     running = dev()
@@ -169,6 +171,7 @@ def test_a_changed_flow_is_registered_anew_and_its_lost_runs_are_counted(dev, pr
     assert ended.stdout.splitlines()[-1] == 'output {"after":"Hello, Ada"}'
 
 
+@pytest.mark.slow
 def test_changed_options_reach_the_database_and_no_run_is_lost(dev, project):
     running = dev()
     running.wait_for("worker runs")
@@ -189,6 +192,7 @@ def test_a_new_flow_is_shown_with_how_to_start_it(dev, project):
     assert " start second --input '[1]' --wait" in running.wait_for("start second")
 
 
+@pytest.mark.slow
 def test_a_database_given_by_url_is_migrated_and_its_runs_are_safe(dev, project, empty_database_url):
     running = dev("--url", empty_database_url)
     running.wait_for("worker runs")
@@ -204,6 +208,7 @@ def test_a_database_given_by_url_is_migrated_and_its_runs_are_safe(dev, project,
     assert "server" not in running.end()
 
 
+@pytest.mark.slow
 def test_a_local_supabase_takes_a_changed_flow_by_the_rule_of_the_contract(dev, project, newest_database_url):
     with as_superuser(newest_database_url, autocommit=True) as connection:
         secret = "super-secret-jwt-token-with-at-least-32-characters-long"

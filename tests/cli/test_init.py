@@ -53,6 +53,7 @@ def test_it_writes_a_project(project):
     assert (project / "README.md").read_text().startswith("# my-shop\n")
 
 
+@pytest.mark.slow
 def test_the_project_passes_its_own_tests(project):
     ended = run_in(project, sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider")
     assert ended.returncode == 0, ended.stdout

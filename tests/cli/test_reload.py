@@ -75,6 +75,7 @@ def test_a_change_reaches_the_next_run(reloading, url):
     assert output_of_a_run(url) == "second 1"
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_line_and_the_worker_comes_back_when_it_is_mended(reloading, url):
     reloading.write("second", "def (:\n")
     assert reloading.wait_for("pgflow: ") == "pgflow: versioned_module.py:1: SyntaxError: invalid syntax\n"
@@ -136,6 +137,7 @@ def test_the_worker_does_not_outlive_a_command_that_was_killed(reloading):
     worker.wait(timeout=DEADLINE_SECONDS)
 
 
+@pytest.mark.slow
 def test_the_command_outlives_a_worker_that_was_killed(reloading, url):
     reloading.worker().kill()
     reloading.wait_for("the worker has ended; it is started again when a file changes")

@@ -42,6 +42,7 @@ def run_in_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     return run
 
 
+@pytest.mark.slow
 def test_the_demo_writes_a_report_and_starts_a_server_that_the_next_one_joins(run_in_project, project):
     first = run_in_project("demo", "one.md", "two.md")
     assert first.returncode == 0, first.stderr

@@ -138,6 +138,7 @@ def environment(newest_database_url: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_the_example_of_the_readme_runs_from_end_to_end(tmp_path: Path, environment: dict[str, str]) -> None:
     flow, from_python = blocks("README.md", "python")
     commands = [line[2:] for block in blocks("README.md", "console") for line in block.splitlines()]

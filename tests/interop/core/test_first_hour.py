@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 APP = """
 from pgflow import Flow, PgFlow
 
@@ -22,6 +24,7 @@ app = PgFlow(flows=[greeting])
 """
 
 
+@pytest.mark.slow
 def test_dev_works_there_and_migrates_nothing(url: str, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "pyproject.toml").touch()
