@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .bench/pgflow
 
+# Tests start hundreds of Python processes; where the environment forbids bytecode, each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
