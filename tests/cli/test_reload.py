@@ -123,12 +123,15 @@ def test_a_second_signal_ends_handlers_at_once_and_gives_their_tasks_back(spawn,
         assert connection.execute("select status, attempts_count from pgflow.step_tasks").fetchall() == [("queued", 0)]
 
 
-def test_ctrl_c_reaches_the_whole_group_and_yet_counts_once(reloading, url):
+def test_ctrl_c_reaches_the_whole_group_and_yet_counts_once(spawn, folder, url):
+    (folder / "versioned_module.py").write_text(FLOW, encoding="utf-8")
+    process = spawn("worker", "versioned_module:versioned", "--reload", "--timeout", "600", "--log-format", "pretty")
+    Reloading(process, folder).wait_for("worker runs")
     with sync.PgFlow(url) as client:
         client.start_flow("versioned", 0.01)
-    os.killpg(reloading.process.pid, signal.SIGINT)
-    _, errors = reloading.process.communicate(timeout=DEADLINE_SECONDS)
-    assert (reloading.process.returncode, "abandons" in errors) == (0, False)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert (process.returncode, "abandons" in errors) == (0, False)
 
 
 def test_the_worker_does_not_outlive_a_command_that_was_killed(reloading):
