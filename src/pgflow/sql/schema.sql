@@ -112,13 +112,14 @@
 \ir task/_fill_inputs.sql
 \ir task/_start_tasks.sql
 \ir task/start_tasks.sql
-\ir task/_archive_orphans.sql
+\ir task/_put_off_messages.sql
 \ir task/_take_tasks.sql
 \ir task/fetch_tasks.sql
 \ir task/poll_for_tasks.sql
 \ir task/_lock_tasks.sql
+\ir task/_lock_reported.sql
 \ir task/_collect_outputs.sql
-\ir task/_count_down_steps.sql
+\ir task/_complete_tasks_and_steps.sql
 \ir task/_archive_reported.sql
 \ir task/_fail_type_violations.sql
 \ir task/_record_completions.sql
@@ -137,7 +138,6 @@
 \ir task/release_lost_tasks.sql
 \ir task/_record_reports.sql
 \ir task/_ended_runs.sql
-\ir task/_seconds_to_next_message.sql
 \ir task/exchange_tasks.sql
 \ir task/_requeue_stalled.sql
 \ir task/requeue_stalled_tasks.sql

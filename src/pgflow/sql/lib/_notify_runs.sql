@@ -13,7 +13,7 @@ begin
       -- A payload has less than 8,000 bytes; a digest and its comma take 9.
       case
         when cardinality(p_run_ids) > 800 then ''
-        else (select string_agg(encode(substr(sha256(uuid_send(run_id)), 1, 4), 'hex'), ',') from unnest(p_run_ids) as run_id)
+        else (select string_agg(distinct encode(substr(sha256(uuid_send(run_id)), 1, 4), 'hex'), ',') from unnest(p_run_ids) as run_id)
       end
     );
   end if;

@@ -1,11 +1,12 @@
 -- Takes p_steps steps off the run for each element of p_run_ids, and completes the runs that have none left: in one
 -- update, since most runs are changed for the last time here. Their output is that of the completed leaves.
--- Returns the runs that go on and those that have completed, or NULLs.
+-- Returns the runs that go on, those that have completed, and these as workers are told about them, or NULLs.
 create or replace function pgflow._end_steps_of_runs(
   p_run_ids uuid[],
   p_steps int default 1,
   out going_on uuid[],
-  out completed uuid[]
+  out completed uuid[],
+  out ended_runs pgflow.ended_run[]
 )
 language plpgsql
 set search_path to pg_catalog, pg_temp
@@ -38,12 +39,15 @@ begin
       offset 0
     ) as found
     where r.ctid = found.row_id
-    returning r.run_id, r.status
+    returning r.run_id, r.flow_slug, r.status, r.started_at, r.completed_at
   )
   select
     array_agg(run_id) filter (where status = 'started'),
-    array_agg(run_id order by run_id) filter (where status = 'completed')
-  into going_on, completed
+    array_agg(run_id order by run_id) filter (where status = 'completed'),
+    array_agg(
+      row(run_id, flow_slug, status, extract(epoch from completed_at - started_at), null)::pgflow.ended_run order by run_id
+    ) filter (where status = 'completed')
+  into going_on, completed, ended_runs
   from changed;
 end
 $$;

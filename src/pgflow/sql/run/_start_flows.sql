@@ -56,7 +56,6 @@ begin
 
   perform pgflow._emit_events('run:started', p_run_ids);
   if v_starts_at_once then
-    perform pgflow._emit_events('step:started', v_run_ids, v_step_slugs);
     perform pgflow._create_tasks(v_run_ids, v_step_slugs, p_delay);
     perform pgflow._notify_runs(p_run_ids);
   else

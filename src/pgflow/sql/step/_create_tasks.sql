@@ -1,11 +1,11 @@
--- Creates the tasks of started steps, each with its message, in the order of step slug and task index. Messages are
+-- Tells of the start of steps and creates their tasks, each with its message, in the order of step slug and task index. Messages are
 -- inserted here rather than by pgmq.send_batch, which gives a whole batch one delay. Only that insert is planned anew each
 -- time, because it names the queue, so it does as little as can be.
 -- Tasks without delay are started at once for whoever demands tasks of their flow, and returned without their inputs.
 create or replace function pgflow._create_tasks(
   p_run_ids uuid[],
   p_step_slugs text[],
-  p_delay int,
+  p_delay int default 0,
   p_demand pgflow._demand default null
 )
 returns pgflow.started_task[]
@@ -21,6 +21,8 @@ declare
   v_started pgflow.started_task[];
   v_tasks pgflow.started_task[];
 begin
+  perform pgflow._emit_events('step:started', p_run_ids, p_step_slugs);
+
   for v_flow_slug in
     select distinct r.flow_slug
     from (select distinct run_id from unnest(p_run_ids) as run_id limit cardinality(p_run_ids)) as started

@@ -1,17 +1,9 @@
--- Starts every ready step that has tasks, and creates those; p_delay seconds are added to the start delay of each step.
--- Returns the tasks that were started because they meet p_demand, without their inputs.
-create or replace function pgflow._start_ready_steps(
-  p_run_ids uuid[],
-  p_delay int default 0,
-  p_demand pgflow._demand default null
-)
-returns pgflow.started_task[]
+-- Starts every ready step that has tasks, and returns them, in the order in which their tasks are made; NULLs if there
+-- are none.
+create or replace function pgflow._start_ready_steps(p_run_ids uuid[], out run_ids uuid[], out step_slugs text[])
 language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
-declare
-  v_run_ids uuid[];
-  v_step_slugs text[];
 begin
   with started as (
     update pgflow.step_states ss
@@ -37,14 +29,7 @@ begin
     returning ss.run_id, ss.step_slug
   )
   select array_agg(run_id order by step_slug, run_id), array_agg(step_slug order by step_slug, run_id)
-  into v_run_ids, v_step_slugs
+  into run_ids, step_slugs
   from started;
-
-  if v_run_ids is null then
-    return null;
-  end if;
-
-  perform pgflow._emit_events('step:started', v_run_ids, v_step_slugs);
-  return pgflow._create_tasks(v_run_ids, v_step_slugs, p_delay, p_demand);
 end
 $$;

@@ -1,8 +1,13 @@
 -- Moves messages to the archives of their queues. Ids that are NULL, or no longer in the queue, don't matter.
+-- pgmq finds them by a list of ids: left with nothing but the index for that, it takes them in the order of ids, in which
+-- everybody locks messages.
 create or replace function pgflow._archive_messages(p_flow_slugs text[], p_message_ids bigint[])
 returns void
 language plpgsql
 set search_path to pg_catalog, pg_temp
+set enable_seqscan to off
+set jit to off
+set enable_bitmapscan to off
 as $$
 declare
   v_queue record;
@@ -14,13 +19,6 @@ begin
     group by message.flow_slug
     order by message.flow_slug
   loop
-    -- pgmq deletes in no particular order; whoever else changes visibility does it in the order of ids.
-    if cardinality(v_queue.message_ids) > 1 then
-      execute format(
-        'select from unnest($1) as id cross join lateral (select from pgmq.%I where msg_id = id offset 0 for update) as locked',
-        pgmq.format_table_name(v_queue.flow_slug, 'q')
-      ) using v_queue.message_ids;
-    end if;
     perform pgmq.archive(v_queue.flow_slug, v_queue.message_ids);
   end loop;
 end

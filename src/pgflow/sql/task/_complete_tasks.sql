@@ -15,16 +15,18 @@ set enable_seqscan to off
 set jit to off
 as $$
 declare
+  v_reported record;
   v_completed record;
 begin
-  perform pgflow._lock_runs(p_run_ids);
-  perform pgflow._lock_tasks(p_run_ids, p_step_slugs, p_task_indexes);
+  select * into v_reported from pgflow._lock_reported(p_run_ids, p_step_slugs, p_task_indexes);
 
   select * into v_completed
-  from pgflow._record_completions(p_run_ids, p_step_slugs, p_task_indexes, p_outputs, p_attempts);
-  if v_completed.run_ids is not null then
-    perform pgflow._advance_runs(v_completed.run_ids);
-  end if;
+  from pgflow._record_completions(
+    p_run_ids, p_step_slugs, p_task_indexes, p_outputs, p_attempts,
+    v_reported.row_ids, v_reported.flow_slugs);
+  perform pgflow._advance_runs(
+    v_completed.run_ids,
+    p_started_run_ids => v_completed.started_run_ids, p_started_step_slugs => v_completed.started_step_slugs);
   return v_completed.recorded;
 end
 $$;

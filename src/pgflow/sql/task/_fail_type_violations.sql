@@ -20,23 +20,6 @@ declare
   v_flow_slugs text[];
   v_message_ids bigint[];
 begin
-  -- Nearly always there is nothing to find, which this finds out cheaply.
-  if not exists (
-    select
-    from (
-      select *
-      from unnest(p_run_ids, p_step_slugs, p_outputs) as report (run_id, step_slug, output)
-      where jsonb_typeof(output) is distinct from 'array'
-      limit cardinality(p_run_ids)
-    ) as report
-    cross join lateral (select run.flow_slug from pgflow.runs run where run.run_id = report.run_id offset 0) as r
-    join pgflow.deps d on d.flow_slug = r.flow_slug and d.dep_slug = report.step_slug
-    join pgflow.steps child on child.flow_slug = d.flow_slug and child.step_slug = d.step_slug
-    where child.step_type = 'map'
-  ) then
-    return '{}'::int[];
-  end if;
-
   with violation as (
     select distinct on (report.run_id)
       report.*, child.step_slug as child_slug, coalesce(jsonb_typeof(report.output), 'null') as output_type

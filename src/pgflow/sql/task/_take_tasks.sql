@@ -1,74 +1,83 @@
--- Reads up to p_limit visible messages of a flow and starts their tasks, which it returns without their inputs; NULL if
--- there are none. Messages are read here rather than by pgmq.read: one update gives each its lease, and those that become
+-- Reads up to p_limit visible messages of a flow and starts their tasks, which it returns with their inputs; NULL if there
+-- are none. Messages are read here rather than by pgmq.read: one update gives each its lease, and those that become
 -- visible later, however many, cost nothing because they are found by that time. Reading begins at p_since: what was
 -- taken before leaves dead entries at the front of the index, which can't be removed while an old transaction is open.
--- read_until is how far it came if there may be more, else NULL.
+-- read_until is how far it came if there may be more, else NULL. next_at is when the next message becomes visible, NULL
+-- if there is none.
 create or replace function pgflow._take_tasks(
   p_flow_slug text,
   p_worker_id uuid,
   p_limit int,
   p_since timestamptz default null,
   out tasks pgflow.started_task[],
-  out read_until timestamptz
+  out read_until timestamptz,
+  out next_at timestamptz
 )
 language plpgsql
 set search_path to pg_catalog, pg_temp
+set plan_cache_mode to force_generic_plan
 set enable_seqscan to off
 set jit to off
 set enable_bitmapscan to off
 set enable_sort to off
 as $$
 declare
-  v_queue text;
+  v_timeout int;
   v_message_ids bigint[];
-  v_row_ids tid[];
+  v_started record;
 begin
   -- Other queues are nobody's business here: who may work tasks has no right to what the application keeps in them.
-  if not exists (select from pgflow.flows f where f.flow_slug = p_flow_slug) then
+  select f.opt_timeout into v_timeout from pgflow.flows f where f.flow_slug = p_flow_slug;
+  if not found then
     return;
   end if;
 
-  v_queue := pgmq.format_table_name(p_flow_slug, 'q');
+  -- Until two seconds past the timeout, so that a worker reports it before the message comes back. Who has them locked now
+  -- takes them or has them back soon: the message after those taken is then one of theirs or of those, visible already.
   execute format(
     $sql$
-      select array_agg(visible.msg_id), array_agg(visible.row_id), max(visible.vt)
-      from (
-        select q.msg_id, q.ctid as row_id, q.vt
-        from pgmq.%I q
+      with visible as (
+        select q.ctid as row_id, q.vt
+        from pgmq.%1$I q
         where q.vt >= $1 and q.vt <= $2
         order by q.vt
         limit $3
         for update skip locked
-      ) as visible
+      ), taken as (
+        update pgmq.%1$I q
+        set vt = clock_timestamp() + make_interval(secs => $4), read_ct = q.read_ct + 1
+        where q.ctid = any (array(select row_id from visible))
+        returning q.msg_id
+      )
+      select
+        (select array_agg(msg_id) from taken),
+        (select max(vt) from visible having count(*) = $3),
+        (select q.vt from pgmq.%1$I q where q.vt >= $1 order by q.vt offset (select count(*) from visible) limit 1)
     $sql$,
-    v_queue
+    pgmq.format_table_name(p_flow_slug, 'q')
   )
-  into v_message_ids, v_row_ids, read_until
-  using coalesce(p_since, '-infinity'), clock_timestamp(), p_limit;
+  into v_message_ids, read_until, next_at
+  using coalesce(p_since, '-infinity'), clock_timestamp(), p_limit, v_timeout::bigint + 2;
   if v_message_ids is null then
     return;
   end if;
-  if cardinality(v_message_ids) < p_limit then
-    read_until := null;
-  end if;
 
-  tasks := pgflow._start_tasks(p_flow_slug, v_message_ids, p_worker_id);
+  select * into v_started from pgflow._start_tasks(p_flow_slug, v_message_ids, p_worker_id);
+  tasks := v_started.tasks;
 
-  -- Two seconds past the timeout, so that a worker reports it before the message comes back. A message whose task can't
-  -- be started now, because somebody else works on it, stays away for five seconds.
-  execute format(
-    $sql$
-      update pgmq.%I q
-      set vt = clock_timestamp() + make_interval(secs => coalesce(task.timeout::bigint + 2, 5)), read_ct = q.read_ct + 1
-      from unnest($1, $2) as visible (row_id, message_id)
-      left join unnest($3) as task on task.message_id = visible.message_id
-      where q.ctid = visible.row_id
-    $sql$,
-    v_queue
-  ) using v_row_ids, v_message_ids, tasks;
-
+  -- A message whose task can't be started now, because somebody else works on it, stays away for five seconds.
   if cardinality(v_message_ids) > coalesce(cardinality(tasks), 0) then
-    perform pgflow._archive_orphans(p_flow_slug, v_message_ids);
+    perform pgflow._put_off_messages(
+      p_flow_slug, array(select unnest(v_message_ids) except all select task.message_id from unnest(tasks) as task), 5);
+    next_at := least(next_at, clock_timestamp() + interval '5 seconds');
+  end if;
+  if v_started.has_own_timeouts then
+    perform pgflow._set_visibility(
+      array_agg(task.flow_slug), array_agg(task.message_id), array_agg(least(task.timeout, 2147483645) + 2))
+    from unnest(tasks) as task;
+  end if;
+  if v_started.lacks_inputs then
+    tasks := array(select task from pgflow._fill_inputs(tasks) as task);
   end if;
 end
 $$;

@@ -25,31 +25,37 @@ set enable_seqscan to off
 set jit to off
 as $$
 declare
-  v_going_on uuid[];
-  v_ended_in uuid[];
+  v_reported record;
+  v_done record;
   v_taken record;
   v_limit int := greatest(coalesce(p_limit, 0), 0);
   v_room int;
+  v_next_at timestamptz;
 begin
   recorded := '{}';
   if cardinality(p_run_ids) > 0 then
     perform set_config('pgflow.skipped_steps', '[]', true);
-    -- All locks before the first change: completions and failures of one batch may belong to the same runs.
-    perform pgflow._lock_runs(p_run_ids);
-    perform pgflow._lock_tasks(p_run_ids, p_step_slugs, p_task_indexes);
-    select array_agg(r.run_id) into v_going_on
-    from (select distinct run_id from unnest(p_run_ids) as run_id) as reported
-    cross join lateral (
-      select run.run_id from pgflow.runs run where run.run_id = reported.run_id and run.status = 'started' offset 0
-    ) as r;
-
-    select done.recorded, done.run_ids into recorded, v_ended_in
+    select * into v_reported from pgflow._lock_reported(p_run_ids, p_step_slugs, p_task_indexes);
+    select * into v_done
     from pgflow._record_reports(
-      p_run_ids, p_step_slugs, p_task_indexes, p_attempts, p_outputs, p_error_messages, p_final, p_retry_delays) as done;
-    if v_ended_in is not null then
-      tasks := pgflow._advance_runs(v_ended_in, p_demand => row(p_flow_slugs, p_worker_ids, v_limit)::pgflow._demand);
+      p_run_ids, p_step_slugs, p_task_indexes, p_attempts, p_outputs, p_error_messages, p_final, p_retry_delays,
+      v_reported.row_ids, v_reported.flow_slugs);
+    recorded := v_done.recorded;
+    ended_runs := v_done.ended_runs;
+
+    tasks := pgflow._advance_runs(
+      v_done.run_ids,
+      p_demand => row(p_flow_slugs, p_worker_ids, v_limit)::pgflow._demand,
+      p_started_run_ids => v_done.started_run_ids,
+      p_started_step_slugs => v_done.started_step_slugs);
+    if tasks is not null then
+      tasks := array(select task from pgflow._fill_inputs(tasks) as task);
     end if;
-    ended_runs := pgflow._ended_runs(v_going_on);
+    if v_done.has_failures then
+      ended_runs := pgflow._ended_runs(v_reported.going_on);
+    elsif v_done.run_ids is not null then
+      ended_runs := ended_runs || pgflow._ended_runs(v_done.run_ids);
+    end if;
     skipped_steps := nullif(current_setting('pgflow.skipped_steps'), '[]')::jsonb;
   end if;
 
@@ -62,13 +68,11 @@ begin
     select * into v_taken from pgflow._take_tasks(p_flow_slugs[v_flow], p_worker_ids[v_flow], v_room, p_since[v_flow]);
     tasks := tasks || v_taken.tasks;
     read_until[v_flow] := v_taken.read_until;
+    v_next_at := least(v_next_at, v_taken.next_at);
   end loop;
 
-  if tasks is not null then
-    tasks := array(select task from pgflow._fill_inputs(tasks) as task);
-  end if;
   if coalesce(cardinality(tasks), 0) < v_limit then
-    pause := pgflow._seconds_to_next_message(p_flow_slugs);
+    pause := extract(epoch from v_next_at - clock_timestamp())::double precision;
   end if;
 end
 $$;

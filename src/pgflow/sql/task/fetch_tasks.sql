@@ -8,7 +8,7 @@ set jit to off
 as $$
 begin
   return query
-    select task.* from pgflow._take_tasks(p_flow_slug, p_worker_id, p_limit) as taken, pgflow._fill_inputs(taken.tasks) as task;
+    select task.* from pgflow._take_tasks(p_flow_slug, p_worker_id, p_limit) as taken, unnest(taken.tasks) as task;
 end
 $$;
 comment on function pgflow.fetch_tasks(text, uuid, int) is 'Reads up to p_limit messages of a flow and starts their tasks, in one call; returns the tasks started.';

@@ -7,8 +7,11 @@ set enable_seqscan to off
 set jit to off
 as $$
 declare
-  v_tasks pgflow.started_task[] := pgflow._start_tasks(start_tasks.flow_slug, start_tasks.msg_ids, start_tasks.worker_id);
+  v_tasks pgflow.started_task[];
 begin
+  select started.tasks into v_tasks
+  from pgflow._start_tasks(start_tasks.flow_slug, start_tasks.msg_ids, start_tasks.worker_id) as started;
+
   -- Two seconds past the timeout, so that a worker reports it before the message comes back.
   perform pgflow._set_visibility(array_agg(task.flow_slug), array_agg(task.message_id), array_agg(least(task.timeout, 2147483645) + 2))
   from unnest(v_tasks) as task;
