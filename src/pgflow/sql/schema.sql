@@ -20,6 +20,7 @@
 \ir tables/types.sql
 
 -- Events
+\ir lib/_has_listeners.sql
 \ir lib/_notify.sql
 \ir lib/_notify_runs.sql
 \ir lib/_emit_event.sql

@@ -7,7 +7,7 @@ set search_path to pg_catalog, pg_temp
 as $$
 begin
   -- Payloads carry whole inputs and outputs: nothing is built that nobody receives.
-  if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null then
+  if to_regnamespace('realtime') is null or to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null then
     return;
   end if;
 

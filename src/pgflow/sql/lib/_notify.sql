@@ -5,7 +5,7 @@ language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
 begin
-  if exists (select from pgflow.listeners l where l.topic = p_topic and l.expires_at > clock_timestamp()) then
+  if pgflow._has_listeners(p_topic) then
     perform pg_notify('pgflow_' || p_topic, p_payload);
   end if;
 end

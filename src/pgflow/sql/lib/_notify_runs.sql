@@ -7,15 +7,15 @@ language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
 begin
-  if cardinality(p_run_ids) > 0 then
-    perform pgflow._notify(
-      'runs',
-      -- A payload has less than 8,000 bytes; a digest and its comma take 9.
-      case
-        when cardinality(p_run_ids) > 800 then ''
-        else (select string_agg(distinct encode(substr(sha256(uuid_send(run_id)), 1, 4), 'hex'), ',') from unnest(p_run_ids) as run_id)
-      end
-    );
+  if cardinality(p_run_ids) > 0 and pgflow._has_listeners('runs') then
+    -- A payload has less than 8,000 bytes; a digest and its comma take 9.
+    perform pg_notify('pgflow_runs', case
+      when cardinality(p_run_ids) > 800 then ''
+      else (
+        select string_agg(distinct encode(substr(sha256(uuid_send(run_id)), 1, 4), 'hex'), ',')
+        from unnest(p_run_ids) as run_id
+      )
+    end);
   end if;
 end
 $$;

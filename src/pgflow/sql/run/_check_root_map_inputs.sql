@@ -1,3 +1,4 @@
+-- For a flow with a map among its root steps: each run needs an array.
 create or replace function pgflow._check_root_map_inputs(p_flow_slug text, p_inputs jsonb[])
 returns void
 language plpgsql
@@ -6,13 +7,6 @@ as $$
 declare
   v_bad record;
 begin
-  if not exists (
-    select from pgflow.steps s
-    where s.flow_slug = p_flow_slug and s.step_type = 'map' and s.deps_count = 0
-  ) then
-    return;
-  end if;
-
   select jsonb_typeof(new.input) as type into v_bad
   from unnest(p_inputs) with ordinality as new (input, "position")
   where jsonb_typeof(new.input) is distinct from 'array'

@@ -9,26 +9,32 @@ set enable_seqscan to off
 set jit to off
 as $$
 declare
+  v_defined record;
   v_starts_at_once boolean;
   v_run_ids uuid[];
   v_step_slugs text[];
 begin
-  perform pgflow._check_root_map_inputs(p_flow_slug, p_inputs);
+  select
+    count(*) as step_count,
+    coalesce(bool_or(s.step_type = 'map') filter (where s.deps_count = 0), false) as has_root_maps,
+    coalesce(
+      bool_and(s.required_input_pattern is null and s.forbidden_input_pattern is null) filter (where s.deps_count = 0),
+      false
+    ) as has_no_root_conditions
+  into v_defined
+  from pgflow.steps s
+  where s.flow_slug = p_flow_slug;
 
-  insert into pgflow.runs (run_id, flow_slug, input, remaining_steps)
-  select new.run_id, p_flow_slug, new.input, defined.step_count
-  from unnest(p_run_ids, p_inputs) as new (run_id, input)
-  cross join (select count(*) as step_count from pgflow.steps s where s.flow_slug = p_flow_slug) as defined;
-
+  if v_defined.has_root_maps then
+    perform pgflow._check_root_map_inputs(p_flow_slug, p_inputs);
+  end if;
   -- Nearly always: no condition to be resolved and no empty map to be completed before the root steps start, which then
   -- are inserted as started.
-  select
-    count(*) > 0
-      and bool_and(s.required_input_pattern is null and s.forbidden_input_pattern is null)
-      and not (bool_or(s.step_type = 'map') and '[]' = any (p_inputs))
-  into v_starts_at_once
-  from pgflow.steps s
-  where s.flow_slug = p_flow_slug and s.deps_count = 0;
+  v_starts_at_once := v_defined.has_no_root_conditions and not (v_defined.has_root_maps and '[]' = any (p_inputs));
+
+  insert into pgflow.runs (run_id, flow_slug, input, remaining_steps)
+  select new.run_id, p_flow_slug, new.input, v_defined.step_count
+  from unnest(p_run_ids, p_inputs) as new (run_id, input);
 
   with created as (
     insert into pgflow.step_states (

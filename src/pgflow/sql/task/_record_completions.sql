@@ -1,6 +1,7 @@
 -- Records the outputs of tasks and completes the steps that this ends, under the locks of runs and tasks: p_row_ids and
 -- p_flow_slugs are what _lock_reported gave. The arrays run parallel; an attempt that is NULL isn't compared. Reports that
--- are late, repeated or for another attempt change nothing.
+-- are late, repeated or for another attempt change nothing. With p_starts, children that become ready are started with
+-- their release, where no condition may say otherwise.
 -- Returns the positions, from 1, of the reports that were recorded; the runs that are to be advanced after a step
 -- completed; the steps that were started and have no tasks yet; and the runs that have ended. NULLs for none.
 create or replace function pgflow._record_completions(
@@ -11,6 +12,7 @@ create or replace function pgflow._record_completions(
   p_attempts int[],
   p_row_ids tid[],
   p_flow_slugs text[],
+  p_starts boolean default true,
   out recorded int[],
   out run_ids uuid[],
   out started_run_ids uuid[],
@@ -71,7 +73,7 @@ begin
   if v_completed.run_ids is not null then
     if v_defined.has_children then
       select * into v_released
-      from pgflow._release_children(v_completed.run_ids, v_completed.step_slugs, p_starts => not v_defined.has_conditions);
+      from pgflow._release_children(v_completed.run_ids, v_completed.step_slugs, p_starts and not v_defined.has_conditions);
       started_run_ids := v_released.started_run_ids;
       started_step_slugs := v_released.started_step_slugs;
       run_ids := v_released.ready_run_ids;

@@ -63,7 +63,7 @@ begin
       select done.* into v_done
       from pgflow._record_completions(
         v_report.run_ids, v_report.step_slugs, v_report.task_indexes, v_report.outputs, v_report.attempts,
-        v_report.row_ids, v_report.flow_slugs) as done;
+        v_report.row_ids, v_report.flow_slugs, p_starts => false) as done;  -- a failure may end their runs
       started_run_ids := v_done.started_run_ids;
       started_step_slugs := v_done.started_step_slugs;
       ended_runs := v_done.ended_runs;
