@@ -1,7 +1,7 @@
 -- Whether anybody wants to be told of changes of a topic.
 create or replace function pgflow._has_listeners(p_topic text)
 returns boolean
-language plpgsql
+language plpgsql stable
 set search_path to pg_catalog, pg_temp
 as $$
 begin

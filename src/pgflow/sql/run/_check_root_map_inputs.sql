@@ -1,7 +1,7 @@
 -- For a flow with a map among its root steps: each run needs an array.
 create or replace function pgflow._check_root_map_inputs(p_flow_slug text, p_inputs jsonb[])
 returns void
-language plpgsql
+language plpgsql immutable
 set search_path to pg_catalog, pg_temp
 as $$
 declare

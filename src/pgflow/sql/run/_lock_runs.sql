@@ -6,6 +6,7 @@ language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
 begin
+  -- The linter doesn't see what a subquery locks: @plpgsql_check_options: performance_warnings = off
   select
     array_agg(wanted.run_id) filter (where locked.status = 'started'),
     array_agg(wanted.run_id) filter (where locked.status <> 'started')

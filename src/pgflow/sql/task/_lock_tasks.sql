@@ -11,6 +11,7 @@ language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
 begin
+  -- The linter doesn't see what a subquery locks: @plpgsql_check_options: performance_warnings = off
   select array_agg(locked.row_id order by wanted."position"), array_agg(locked.flow_slug order by wanted."position")
   into row_ids, flow_slugs
   from (

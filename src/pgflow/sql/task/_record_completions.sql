@@ -24,7 +24,7 @@ set search_path to pg_catalog, pg_temp
 as $$
 declare
   v_defined record;
-  v_violations int[] := '{}';
+  v_violations int[] := '{}'::int[];
   v_row_ids tid[] := p_row_ids;
   v_completed record;
   v_released record;
