@@ -52,7 +52,9 @@ begin
       select
         (select array_agg(msg_id) from taken),
         (select max(vt) from visible having count(*) = $3),
-        (select q.vt from pgmq.%1$I q where q.vt >= $1 order by q.vt offset (select count(*) from visible) limit 1)
+        case when (select count(*) from visible) < $3 then (
+          select q.vt from pgmq.%1$I q where q.vt >= $1 order by q.vt offset (select count(*) from visible) limit 1
+        ) end
     $sql$,
     pgmq.format_table_name(p_flow_slug, 'q')
   )
