@@ -33,26 +33,31 @@ begin
         last_worker_id = p_worker_id
     from (select distinct message_id from unnest(p_message_ids) as message_id order by message_id) as message
     cross join lateral (
-      select task.ctid as row_id, going_on.*
+      select task.ctid as row_id, task.run_id, task.step_slug
       from pgflow.step_tasks task
-      cross join lateral (
-        select
-          case when s.step_type = 'single' and s.deps_count = 0 then r.input end as run_input,
-          coalesce(s.opt_max_attempts, v_flow.opt_max_attempts) as max_attempts,
-          coalesce(s.opt_timeout, v_flow.opt_timeout) as timeout,
-          coalesce(s.opt_base_delay, v_flow.opt_base_delay) as base_delay
-        from pgflow.runs r, pgflow.step_states ss, pgflow.steps s
-        where r.run_id = task.run_id and r.status = 'started'
-          and ss.run_id = task.run_id and ss.step_slug = task.step_slug and ss.status = 'started'
-          and s.flow_slug = task.flow_slug and s.step_slug = task.step_slug
-        offset 0
-      ) as going_on
       where task.flow_slug = p_flow_slug and task.message_id = message.message_id and task.status = 'queued'
       offset 0
-      for no key update of task skip locked
+      for no key update skip locked
     ) as claimable
+    cross join lateral (
+      select
+        s.step_type = 'single' and s.deps_count = 0 as is_single_root,
+        coalesce(s.opt_max_attempts, v_flow.opt_max_attempts) as max_attempts,
+        coalesce(s.opt_timeout, v_flow.opt_timeout) as timeout,
+        coalesce(s.opt_base_delay, v_flow.opt_base_delay) as base_delay
+      from pgflow.steps s
+      where s.flow_slug = p_flow_slug and s.step_slug = claimable.step_slug
+      offset 0
+    ) as step
+    cross join lateral (
+      select case when step.is_single_root then r.input end as run_input
+      from pgflow.runs r, pgflow.step_states ss
+      where r.run_id = claimable.run_id and r.status = 'started'
+        and ss.run_id = claimable.run_id and ss.step_slug = claimable.step_slug and ss.status = 'started'
+      offset 0
+    ) as going_on
     where t.ctid = claimable.row_id
-    returning t.run_id, t.step_slug, t.task_index, t.message_id, t.attempts_count, t.attempts_before_retry, claimable.*
+    returning t.run_id, t.step_slug, t.task_index, t.message_id, t.attempts_count, t.attempts_before_retry, step.*, going_on.*
   )
   select
     array_agg(row(
