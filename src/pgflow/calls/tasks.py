@@ -44,19 +44,47 @@ left join lateral unnest(exchanged.tasks) with ordinality as task on true"""
 class Exchanged:
     """What an exchange gave.
 
-    `recorded` are the positions, from 0, of the reports that counted. `unreadable` are failures, to be reported, of
-    tasks whose input holds what Python can't: too deep, too long a number. `pause` is the number of seconds until the
+    `recorded` are the positions, from 0, of the reports that counted. `pause` is the number of seconds until the
     next message becomes visible; None if none is waiting, or there were as many tasks as wanted. `read_until` says for
     each flow that was asked, in their order, how far its queue was read; None if to the end.
     """
 
     recorded: list[int] = field(default_factory=list)
-    tasks: list[StartedTask] = field(default_factory=list)
-    unreadable: list[TaskReport] = field(default_factory=list)
     ended_runs: list[EndedRun] = field(default_factory=list)
     skipped_steps: list[SkippedStep] = field(default_factory=list)
     pause: float | None = None
     read_until: list[datetime | None] = field(default_factory=list)
+    _tasks: list[StartedTask] = field(default_factory=list)
+    _unreadable: list[TaskReport] = field(default_factory=list)
+    _rows: Sequence[Row] = ()
+
+    def __len__(self) -> int:
+        """Return the number of tasks that came. It is known before they are read, which takes a while."""
+        return len(self._tasks) + len(self._unreadable) + len(self._rows)
+
+    def __bool__(self) -> bool:
+        """Whether anything came of it: tasks, or reports that counted."""
+        return bool(len(self) or self.recorded)
+
+    @property
+    def tasks(self) -> list[StartedTask]:
+        """The tasks, started."""
+        self._read()
+        return self._tasks
+
+    @property
+    def unreadable(self) -> list[TaskReport]:
+        """Failures, to be reported, of tasks whose input holds what Python can't: too deep, too long a number."""
+        self._read()
+        return self._unreadable
+
+    def _read(self) -> None:
+        rows, self._rows = self._rows, ()
+        for row in rows:
+            try:
+                self._tasks.append(_task(row))
+            except InvalidInput as error:
+                self._unreadable.append(_unreadable(row, error))
 
 
 def fetch_tasks(flow_slug: str, worker_id: UUID, limit: int) -> Call[list[StartedTask]]:
@@ -194,14 +222,8 @@ def _exchanged(rows: Sequence[Row]) -> Exchanged:
         exchanged.ended_runs = _list_of(EndedRun).validate_json(ended_runs)
     if skipped_steps is not None:
         exchanged.skipped_steps = _list_of(SkippedStep).validate_json(skipped_steps)
-    for row in rows:
-        task = row[_COLUMNS_OF_THE_EXCHANGE:]
-        if task[0] is None:
-            break
-        try:
-            exchanged.tasks.append(_task(task))
-        except InvalidInput as error:
-            exchanged.unreadable.append(_unreadable(task, error))
+    if rows[0][_COLUMNS_OF_THE_EXCHANGE] is not None:
+        exchanged._rows = [row[_COLUMNS_OF_THE_EXCHANGE:] for row in rows]
     return exchanged
 
 

@@ -58,6 +58,7 @@ class ExchangeLoop:
         self._concurrency = concurrency
         self._poll_interval = poll_interval
         self._accepting = set(worker_ids)
+        self._arrived: list[Exchanged] = []
         self._waiting: deque[tuple[float, StartedTask]] = deque()
         self._running: dict[asyncio.Task[TaskReport], Attempt] = {}
         self._outbox = Outbox()
@@ -72,10 +73,15 @@ class ExchangeLoop:
     @property
     def unfinished(self) -> int:
         """Number of tasks that wait for their handler, run, or aren't reported yet."""
-        return len(self._waiting) + len(self._running) + len(self._outbox)
+        return self._held + len(self._outbox)
+
+    @property
+    def _held(self) -> int:
+        return sum(map(len, self._arrived)) + len(self._waiting) + len(self._running)
 
     def held(self) -> list[StartedTask]:
         """Return the tasks that wait for their handler or run."""
+        self._start_arrived()
         return [*(attempt.task for attempt in self._running.values()), *(task for _, task in self._waiting)]
 
     def is_fetching(self, flow_slug: str) -> bool:
@@ -136,8 +142,7 @@ class ExchangeLoop:
                 backoff = min(backoff * 2, _LONGEST_BACKOFF)
                 continue
             backoff = _FIRST_BACKOFF
-            has_worked = exchanged is not None and (exchanged.tasks or exchanged.recorded)
-            if has_worked and not (self.notified and self._has_taken_all):
+            if exchanged and not (self.notified and self._has_taken_all):
                 pause = self._poll_interval.shortest
             else:
                 pause = self._next_pause(pause, exchanged.pause if exchanged else None)
@@ -174,7 +179,7 @@ class ExchangeLoop:
             self._expect_lost()
         self._pace.exchange_took(time.monotonic() - began)
         self._accept(traded.exchanged)
-        self._news.poll_stops(asked, len(self._running), traded.exchanged.tasks)
+        self._news.poll_stops(asked, len(self._running), traded.exchanged)
         self._news.reported(reports, traded.recorded)
         self._news.moved(traded.exchanged)
         return traded.exchanged
@@ -183,7 +188,7 @@ class ExchangeLoop:
         """Return how many more tasks may be asked for."""
         if all(map(self._trader.is_resting, self._accepting)):
             return 0
-        return max(self._pace.capacity - len(self._waiting) - len(self._running), 0)
+        return max(self._pace.capacity - self._held, 0)
 
     async def _release_lost(self) -> None:
         """Give back what was handed over in an answer that was lost; nothing else is under way now."""
@@ -202,22 +207,28 @@ class ExchangeLoop:
         return {slug: self._worker_ids[slug] for slug in flow_slugs}
 
     def _accept(self, exchanged: Exchanged) -> None:
-        for failure in exchanged.unreadable:
-            logger.error(
-                "can't read the input of step %s in run %s: %s",
-                failure.step_slug,
-                failure.run_id,
-                failure.error_message,
-            )
-            self._outbox.add(failure)
+        self._arrived.append(exchanged)
+        if self._outbox.waiting:  # the next exchange leaves first, and the server works while these are read and started
+            asyncio.get_running_loop().call_soon(self._start_arrived)
+        else:
+            self._start_arrived()
+
+    def _start_arrived(self) -> None:
         now = time.monotonic()
-        self._waiting.extend((now, task) for task in exchanged.tasks)
+        arrived, self._arrived = self._arrived, []
+        for exchanged in arrived:
+            for failure in exchanged.unreadable:
+                logger.error(
+                    "can't read the input of step %s in run %s: %s",
+                    failure.step_slug,
+                    failure.run_id,
+                    failure.error_message,
+                )
+                self._outbox.add(failure)
+            self._waiting.extend((now, task) for task in exchanged.tasks)
         if self._abandoned:  # while the exchange was in flight
             self._release_waiting()
-        if self._outbox.waiting:  # the next exchange leaves first, and the server works while handlers are started
-            asyncio.get_running_loop().call_soon(self._start_waiting)
-        else:
-            self._start_waiting()
+        self._start_waiting()
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < self._concurrency:

@@ -34,10 +34,10 @@ class News:
             for flow_slug in flow_slugs:
                 telemetry.emit("poll.start", {"system_time": time.time()}, self._poll(flow_slug, active_tasks))
 
-    def poll_stops(self, flow_slugs: Iterable[str], active_tasks: int, tasks: Sequence[StartedTask]) -> None:
+    def poll_stops(self, flow_slugs: Iterable[str], active_tasks: int, exchanged: Exchanged) -> None:
         """Tell that the answer is there."""
         if telemetry.is_observed("poll.stop"):
-            counts = Counter(task.flow_slug for task in tasks)
+            counts = Counter(task.flow_slug for task in exchanged.tasks)
             duration = time.monotonic() - self._poll_began
             for flow_slug in flow_slugs:
                 measurements = {"duration": duration, "task_count": counts[flow_slug]}

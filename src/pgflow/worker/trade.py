@@ -75,8 +75,8 @@ class Trader:
             return await self._trade_one_by_one(reports, wanted, room)
         self._bookmarks.move(wanted, exchanged.read_until)
         recorded = [reports[position] for position in exchanged.recorded]
-        has_skipped = any(since) and len(exchanged.tasks) < room
-        is_all = not any(since) and len(exchanged.tasks) + len(exchanged.unreadable) < room
+        has_skipped = any(since) and len(exchanged) < room
+        is_all = not any(since) and len(exchanged) < room
         return Traded(exchanged, recorded, has_skipped=has_skipped, is_all=is_all)
 
     async def release(self, reports: Sequence[TaskReport]) -> None:
@@ -102,7 +102,7 @@ class Trader:
         traded = await self._report_one_by_one(reports)
         exchanged = traded.exchanged
         for flow_slug, worker_id in wanted.items():
-            left = room - len(exchanged.tasks)
+            left = room - len(exchanged)
             if left <= 0:
                 break
             try:
@@ -114,8 +114,8 @@ class Trader:
                     break
                 self._let_rest(flow_slug, error)
                 continue
-            exchanged.tasks += part.tasks
-            exchanged.unreadable += part.unreadable
+            exchanged.tasks.extend(part.tasks)
+            exchanged.unreadable.extend(part.unreadable)
         return traded
 
     async def _fetch(self, flow_slug: str, worker_id: UUID, limit: int) -> Exchanged:
