@@ -18,11 +18,11 @@ COUNTED = """
     alter function pgflow._take_tasks(text, uuid, int, timestamptz) rename to _uncounted_take_tasks;
     create function pgflow._take_tasks(
       p_flow_slug text, p_worker_id uuid, p_limit int, p_since timestamptz default null,
-      out tasks pgflow.started_task[], out read_until timestamptz
+      out tasks pgflow.started_task[], out read_until timestamptz, out next_at timestamptz
     ) language plpgsql as $$
     begin
       perform nextval('public.fetches');
-      select * into tasks, read_until from pgflow._uncounted_take_tasks($1, $2, $3, $4);
+      select * into tasks, read_until, next_at from pgflow._uncounted_take_tasks($1, $2, $3, $4);
     end $$;
 """
 HEARTBEATS = 20

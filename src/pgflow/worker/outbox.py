@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pgflow.types import TaskReport
 
-_LARGEST_BATCH = 1000
+_LARGEST_BATCH = 500
 _LARGEST_BATCH_BYTES = 32 * 1024 * 1024
 
 

@@ -8,6 +8,7 @@ set enable_seqscan to off
 set jit to off
 as $$
 begin
+  -- Volatile on purpose, see above: @plpgsql_check_options: performance_warnings = off
   return (
     select jsonb_build_object(
       'run', case when r.status = 'failed' then pgflow.describe_run(r) else to_jsonb(r) end,
