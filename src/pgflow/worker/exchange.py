@@ -208,7 +208,7 @@ class ExchangeLoop:
 
     def _accept(self, exchanged: Exchanged) -> None:
         self._arrived.append(exchanged)
-        if self._outbox.waiting:  # the next exchange leaves first, and the server works while these are read and started
+        if self._outbox.waiting:  # the next exchange leaves first: the server works while these are read and started
             asyncio.get_running_loop().call_soon(self._start_arrived)
         else:
             self._start_arrived()
