@@ -32,8 +32,9 @@ begin
     return;
   end if;
 
-  -- Until two seconds past the timeout, so that a worker reports it before the message comes back. Who has them locked now
-  -- takes them or has them back soon: the message after those taken is then one of theirs or of those, visible already.
+  -- The lease lasts two seconds longer than the timeout, so that a worker reports it before the message comes back.
+  -- Messages that others have locked are passed over. Then the one behind those taken may be visible already, and next_at
+  -- is in the past: others take what they have locked, or leave it again soon.
   execute format(
     $sql$
       with visible as (
