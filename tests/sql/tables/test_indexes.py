@@ -41,7 +41,8 @@ def test_no_index_is_there_without_a_reason(connection: Connection) -> None:
 @pytest.mark.parametrize("index", NEEDED_FOR)
 def test_its_query_uses_it(connection: Connection, index: str) -> None:
     define(connection, "a")  # in an empty table, all indexes are equally good
-    connection.execute("select from pgflow.start_runs(%s, array_fill('1'::jsonb, array[500]), null, '{nightly}')", [FLOW])
+    many = "select from pgflow.start_runs(%s, array_fill('1'::jsonb, array[500]), null, '{nightly}')"
+    connection.execute(many, [FLOW])
     connection.execute("set local enable_seqscan = off")
     plan = rows(connection, f"explain {NEEDED_FOR[index]}")
     assert any(f" {index} " in line["QUERY PLAN"] for line in plan), plan
