@@ -46,8 +46,6 @@ def pytest_report_header() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def _servers_stop_at_the_end() -> Iterator[None]:
     yield
-    for shared in _SHARED.values():
-        shared.close()
     for server in SERVERS:
         server.stop()
 
@@ -74,12 +72,21 @@ def template(server: Server) -> str:
     return server.template()
 
 
+# It ends with each file, which goes from server to server, so no file meets what rolled back tests of another one have
+# left in its tables: dead rows, and statistics of them, which change plans.
+@pytest.fixture(scope="session")
+def _shared_connection(server: Server, template: str) -> Iterator[_Reopened]:
+    name = server.create_database(template)
+    shared = _Reopened(server.url(name))
+    yield shared
+    shared.close()
+    server.drop_database(name)
+
+
 @pytest.fixture
-def connection(server: Server, template: str) -> Iterator[psycopg.Connection[DictRow]]:
+def connection(_shared_connection: _Reopened) -> Iterator[psycopg.Connection[DictRow]]:
     """A connection of the role `app` with rows as dicts, in a transaction that is rolled back; no flows."""
-    if server not in _SHARED:
-        _SHARED[server] = _Reopened(server.url(server.create_database(template)))
-    connection = _SHARED[server].get()
+    connection = _shared_connection.get()
     yield connection
     if not connection.closed:
         connection.rollback()
@@ -155,10 +162,6 @@ class _Reopened:
     def close(self) -> None:
         if self.connection is not None:
             self.connection.close()
-
-
-# Kept here, since a fixture would end with each file: tests change from server to server in every one.
-_SHARED: dict[Server, _Reopened] = {}
 
 
 def _database(server: Server, template: str | None) -> Iterator[str]:
