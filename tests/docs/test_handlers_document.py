@@ -10,7 +10,7 @@ from docs.test_documents import blocks, read
 from pgflow import Context, NonRetryable, PgFlow, Retry, Snooze
 from pgflow.errors import TransactionFailed
 from pgflow.serialize import ERROR_LIMIT
-from pgflow.worker import pools, processes
+from pgflow.worker import attempt, processes
 from pgflow.worker.executor import ABANDONED_LIMIT
 from worker.running import query, worked
 
@@ -49,7 +49,7 @@ def test_numbers_are_those_of_the_code() -> None:
     text = " ".join(read(NAME).split())
     assert (ABANDONED_LIMIT, "up to ten more that were left behind" in text) == (10, True)
     assert (processes.TASKS_PER_PROCESS, "replaced after 100 tasks" in text) == (100, True)
-    assert (pools.CANCELLATION_SECONDS, "five seconds later" in text) == (5, True)
+    assert (attempt.CANCELLATION_SECONDS, "five seconds later" in text) == (5, True)
     assert f"{ERROR_LIMIT:,} characters" in text
 
 
