@@ -52,3 +52,10 @@ def test_runs_that_have_ended_and_steps_that_were_skipped_may_say_more_than_is_k
     assert found.ended_runs == [EndedRun(RUN, "flow", "failed", 1.0, None)] * 2
     assert found.skipped_steps == [SkippedStep(RUN, "flow", "a", "unmet")]
     assert isinstance(found.ended_runs[0].run_id, UUID)
+
+
+def test_how_many_tasks_came_is_known_before_they_are_read() -> None:
+    unreadable = (*TASK[:4], "{", *TASK[5:])
+    found = exchanged(([], None, None, [None], None, *unreadable), (None, None, None, None, None, *TASK))
+    assert found.count == 2
+    assert (len(found.tasks), len(found.unreadable), found.count) == (1, 1, 2)

@@ -58,13 +58,10 @@ class Exchanged:
     _unreadable: list[TaskReport] = field(default_factory=list)
     _rows: Sequence[Row] = ()
 
-    def __len__(self) -> int:
-        """Return the number of tasks that came. It is known before they are read, which takes a while."""
+    @property
+    def count(self) -> int:
+        """How many tasks came: it is known before they are read, which takes a while."""
         return len(self._tasks) + len(self._unreadable) + len(self._rows)
-
-    def __bool__(self) -> bool:
-        """Whether anything came of it: tasks, or reports that counted."""
-        return bool(len(self) or self.recorded)
 
     @property
     def tasks(self) -> list[StartedTask]:

@@ -77,7 +77,7 @@ class ExchangeLoop:
 
     @property
     def _held(self) -> int:
-        return sum(map(len, self._arrived)) + len(self._waiting) + len(self._running)
+        return sum(exchanged.count for exchanged in self._arrived) + len(self._waiting) + len(self._running)
 
     def held(self) -> list[StartedTask]:
         """Return the tasks that wait for their handler or run."""
@@ -142,7 +142,8 @@ class ExchangeLoop:
                 backoff = min(backoff * 2, _LONGEST_BACKOFF)
                 continue
             backoff = _FIRST_BACKOFF
-            if exchanged and not (self.notified and self._has_taken_all):
+            has_worked = exchanged is not None and (exchanged.count or exchanged.recorded)
+            if has_worked and not (self.notified and self._has_taken_all):
                 pause = self._poll_interval.shortest
             else:
                 pause = self._next_pause(pause, exchanged.pause if exchanged else None)

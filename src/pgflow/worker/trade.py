@@ -75,8 +75,8 @@ class Trader:
             return await self._trade_one_by_one(reports, wanted, room)
         self._bookmarks.move(wanted, exchanged.read_until)
         recorded = [reports[position] for position in exchanged.recorded]
-        has_skipped = any(since) and len(exchanged) < room
-        is_all = not any(since) and len(exchanged) < room
+        has_skipped = any(since) and exchanged.count < room
+        is_all = not any(since) and exchanged.count < room
         return Traded(exchanged, recorded, has_skipped=has_skipped, is_all=is_all)
 
     async def release(self, reports: Sequence[TaskReport]) -> None:
@@ -102,7 +102,7 @@ class Trader:
         traded = await self._report_one_by_one(reports)
         exchanged = traded.exchanged
         for flow_slug, worker_id in wanted.items():
-            left = room - len(exchanged)
+            left = room - exchanged.count
             if left <= 0:
                 break
             try:
