@@ -168,3 +168,21 @@ def test_deleting_a_flow_waits_for_an_exchange_and_never_in_a_circle(
     exchanging.commit()
     call.result(timeout=DEADLINE_SECONDS)
     second.connection.commit()
+
+
+def test_a_task_whose_row_was_changed_while_its_report_waited_is_completed(
+    observer: Connection, pair: list[Session]
+) -> None:
+    """As when the row of its worker is deleted: the report has to find the new version of the task."""
+    first, second = pair
+    define(observer, "a", "b < a")
+    run_id = start(observer)
+    exchange(observer)
+    first.connection.execute("update pgflow.step_tasks set last_worker_id = null")
+    call = second.in_background(exchange, [(run_id, "a", 0, 1, 1)], worker=OTHER_WORKER)
+    wait_until_blocked(observer, second, first, call)
+    first.connection.commit()
+    exchanged = call.result(timeout=DEADLINE_SECONDS)
+    second.connection.commit()
+    assert (exchanged["recorded"], names(exchanged)) == ([1], ["b"])
+    assert statuses(observer, run_id) == {"a": "completed", "b": "started"}
