@@ -214,6 +214,20 @@ def test_a_lost_connection_is_told_of_until_the_next_answer():
         go_on.release()
         eventually(lambda: poll.wait(0.1) == 2)
         assert poll.trouble is None
+        answers.append(3)
+    go_on.release()
+    eventually(lambda: not asking())
+
+
+def test_nothing_is_asked_after_the_screen_was_left():
+    with Poll(1, lambda: 2, lambda: None) as poll:
+        eventually(lambda: poll.wait(0.1) == 2)
+        assert asking()
+    eventually(lambda: not asking())
+
+
+def asking() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "pgflow-screen"]
 
 
 def test_what_is_no_outage_is_raised_where_the_answer_is_waited_for():

@@ -200,10 +200,11 @@ class TestTheBlockingTwin:
 
     @pytest.fixture
     def blocking(self, url: str) -> Iterator[BlockingPgFlow]:
+        before = set(threading.enumerate())
         with BlockingPgFlow(url, flows=[doubling()]) as blocking:
             yield blocking
-        names = [thread.name for thread in threading.enumerate()]
-        assert not [name for name in names if name.startswith("pgflow")], "threads end with the application"
+        left = [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("pgflow")]
+        assert not left, "threads end with the application"
 
     def test_a_worker_runs_in_the_background(self, blocking: BlockingPgFlow) -> None:
         blocking.start_worker(**OPTIONS)
