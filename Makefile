@@ -18,11 +18,11 @@ demo: $(VENV)/.demo ## Run the demo flow on the embedded PostgreSQL; ARGS="FILE_
 
 .PHONY: test
 test: $(VENV)/.dev ## Run all tests; ARGS="tests/sql -k retry" chooses some
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-interop
 test-interop: $(VENV)/.dev ## Run the tests beside the reference implementation, whose npm packages they install
-	PGFLOW_REQUIRE_INTEROP=node $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/interop $(ARGS)
+	PGFLOW_REQUIRE_INTEROP=node $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/interop $(ARGS)
 
 .PHONY: check
 check: lint types layers generated ## Run every check that isn't a test

@@ -14,8 +14,9 @@ import pytest
 from psycopg.rows import DictRow, dict_row
 
 from pgflow import telemetry
-from servers import Server, installed_servers
+from servers import Server, installed_servers, use_memory
 
+use_memory()
 try:
     SERVERS = installed_servers()
 except RuntimeError as missing:
