@@ -44,7 +44,7 @@ class PgFlow(Client):
         *,
         flows: Iterable[Flow] = (),
         jobs: Iterable[JobDefinition[..., Any]] = (),
-        pool_size: int = 2,
+        pool_size: int = 3,
         listen: bool = True,
         listen_url: str | None = None,
         executors: Mapping[str, Executor] | None = None,

@@ -38,7 +38,7 @@ class Database:
     """
 
     def __init__(
-        self, url: str | None = None, *, pool_size: int = 2, listen: bool = True, listen_url: str | None = None
+        self, url: str | None = None, *, pool_size: int = 3, listen: bool = True, listen_url: str | None = None
     ) -> None:
         if pool_size < 1:
             raise ValueError(f"pool_size must be at least 1, not {pool_size}")

@@ -36,7 +36,7 @@ class Client(Control, Definitions, Enqueuing, Listings, Upkeep):
     """
 
     def __init__(
-        self, url: str | None = None, *, pool_size: int = 2, listen: bool = True, listen_url: str | None = None
+        self, url: str | None = None, *, pool_size: int = 3, listen: bool = True, listen_url: str | None = None
     ) -> None:
         self.database = Database(url, pool_size=pool_size, listen=listen, listen_url=listen_url)
 

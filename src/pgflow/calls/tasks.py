@@ -50,13 +50,22 @@ class Exchanged:
     """
 
     recorded: list[int] = field(default_factory=list)
-    ended_runs: list[EndedRun] = field(default_factory=list)
     skipped_steps: list[SkippedStep] = field(default_factory=list)
     pause: float | None = None
     read_until: list[datetime | None] = field(default_factory=list)
+    _ended_runs: list[EndedRun] = field(default_factory=list)
+    _unread_ended_runs: str | None = None
     _tasks: list[StartedTask] = field(default_factory=list)
     _unreadable: list[TaskReport] = field(default_factory=list)
     _rows: Sequence[Row] = ()
+
+    @property
+    def ended_runs(self) -> list[EndedRun]:
+        """The runs that the reports have ended; often nobody wants to know, hence read when asked for."""
+        if self._unread_ended_runs is not None:
+            self._ended_runs.extend(_list_of(EndedRun).validate_json(self._unread_ended_runs))
+            self._unread_ended_runs = None
+        return self._ended_runs
 
     @property
     def count(self) -> int:
@@ -215,8 +224,7 @@ def _task(row: Row) -> StartedTask:
 def _exchanged(rows: Sequence[Row]) -> Exchanged:
     recorded, ended_runs, skipped_steps, read_until, pause, *_ = rows[0]
     exchanged = Exchanged([position - 1 for position in recorded], pause=pause, read_until=read_until)
-    if ended_runs is not None:
-        exchanged.ended_runs = _list_of(EndedRun).validate_json(ended_runs)
+    exchanged._unread_ended_runs = ended_runs
     if skipped_steps is not None:
         exchanged.skipped_steps = _list_of(SkippedStep).validate_json(skipped_steps)
     if rows[0][_COLUMNS_OF_THE_EXCHANGE] is not None:

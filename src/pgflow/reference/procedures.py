@@ -31,7 +31,8 @@ def exchange_tasks(known: Known, arguments: Arguments) -> Steps[Exchanged]:
         yield from _exchange(report, flow_slugs, worker_ids, limit, exchanged)
         return exchanged
     if report[0]:
-        exchanged.recorded, exchanged.ended_runs = yield from _report(report)
+        exchanged.recorded, ended_runs = yield from _report(report)
+        exchanged.ended_runs.extend(ended_runs)
     for flow_slug, worker_id in zip(flow_slugs, worker_ids, strict=True):
         room = min(limit - len(exchanged.tasks), _BATCH)
         if room > 0:
@@ -216,7 +217,7 @@ def _exchange(
             continue
         exchanged.recorded = [position - 1 for position in recorded]
         if ended_runs is not None:
-            exchanged.ended_runs = [from_json(EndedRun, run) for run in decode(ended_runs)]
+            exchanged.ended_runs.extend(from_json(EndedRun, run) for run in decode(ended_runs))
 
 
 def _fetch(flow_slug: str, worker_id: UUID, limit: int, exchanged: Exchanged) -> Steps[None]:

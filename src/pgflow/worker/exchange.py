@@ -21,7 +21,7 @@ from pgflow.worker.news import News
 from pgflow.worker.outbox import Outbox
 from pgflow.worker.outcome import failed, report
 from pgflow.worker.pace import Pace, PollInterval
-from pgflow.worker.trade import Trader
+from pgflow.worker.trade import Traded, Trader
 
 logger = logging.getLogger("pgflow.worker")
 
@@ -30,15 +30,17 @@ _LONGEST_BACKOFF = 10.0
 _LONGEST_WAIT = 1.0
 _LATEST_COMMIT = 10.0
 _PAUSE_WITH_NOTIFICATIONS = 30.0
+_WORTH_A_SECOND_EXCHANGE = 100
 
 
 class ExchangeLoop:
     """Reports what has ended and gets new tasks, both in one call, until it is drained.
 
     While one exchange is in flight finished tasks pile up, and the next exchange reports them all: batches grow under
-    load and shrink to one when there is little to do. Up to `concurrency` handlers run at once; :class:`Pace` says how
-    many tasks are held for them. A flow that can't be fetched from, because it was deleted for example, rests for some
-    seconds while the others go on.
+    load and shrink to one when there is little to do. When many have piled up, a second exchange leaves beside the
+    first: the server works while this process reads an answer, and the other way round. Up to `concurrency` handlers
+    run at once; :class:`Pace` says how many tasks are held for them. A flow that can't be fetched from, because it was
+    deleted for example, rests for some seconds while the others go on.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class ExchangeLoop:
         self._outbox = Outbox()
         self._trader = Trader(database, worker_ids.values())
         self._news = News(worker_ids)
-        self._has_skipped = False
-        self._has_taken_all = False
+        self._underway = 0
+        self._asked = 0
+        self._second: asyncio.Task[None] | None = None
+        self._defect: BaseException | None = None
         self._look_for_lost: list[float] = []
         self._abandoned = False
         self._wake = asyncio.Event()
@@ -126,56 +130,87 @@ class ExchangeLoop:
             for attempt in self._running.values():
                 attempt.cancel()
             raise
+        finally:
+            if self._second is not None:
+                self._second.cancel()
 
     async def _run(self) -> None:
         backoff = _FIRST_BACKOFF
         pause = self._poll_interval.shortest
         while self._accepting or self.unfinished:
             self._wake.clear()
+            if self._defect is not None:
+                raise self._defect
             try:
                 await self._release_lost()
                 self._release_what_waits_too_long()
-                exchanged = await self._exchange()
+                traded = await self._exchange()
             except (PgFlowError, DriverError) as error:
                 logger.warning("exchange with the database failed, next try in about %.1f s: %s", backoff, error)
                 await self._wait_for_news(backoff * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 backoff = min(backoff * 2, _LONGEST_BACKOFF)
                 continue
             backoff = _FIRST_BACKOFF
-            has_worked = exchanged is not None and (exchanged.count or exchanged.recorded)
-            if has_worked and not (self.notified and self._has_taken_all):
+            has_worked = traded.exchanged.count or traded.exchanged.recorded
+            if has_worked and not (self.notified and traded.is_all):
                 pause = self._poll_interval.shortest
             else:
-                pause = self._next_pause(pause, exchanged.pause if exchanged else None)
-            if not self._outbox.waiting and not self._has_skipped and (self._accepting or self._running):
+                pause = self._next_pause(pause, traded.exchanged.pause)
+            if not self._outbox.waiting and not traded.has_skipped and (self._accepting or self.unfinished):
                 await self._wait_for_news(self._patience(pause))
 
-    async def _exchange(self) -> Exchanged | None:
-        """Report what has ended and fetch what there is room for, in one call. Returns None if there was neither."""
-        self._has_skipped = self._has_taken_all = False
+    def _start_second(self) -> None:
+        """Exchange beside the exchange that is under way, if that is worth it."""
+        if self._second is None and self._is_worth_a_second:
+            self._second = asyncio.create_task(self._exchange_beside(), name="pgflow-exchange-beside")
+            self._second.add_done_callback(self._end_second)
+
+    @property
+    def _is_worth_a_second(self) -> bool:
+        return self._underway == 1 and self._outbox.waiting >= _WORTH_A_SECOND_EXCHANGE and not self._look_for_lost
+
+    async def _exchange_beside(self) -> None:
+        while self._is_worth_a_second:
+            try:
+                await self._exchange()
+            except (PgFlowError, DriverError) as error:
+                logger.warning("an exchange with the database failed: %s", error)
+
+    def _end_second(self, second: asyncio.Task[None]) -> None:
+        self._second = None
+        self._defect = None if second.cancelled() else second.exception()
+        self._wake.set()  # to look again at what came meanwhile
+
+    async def _exchange(self) -> Traded:
+        """Report what has ended and fetch what there is room for, in one call, if there is any of both."""
         batch = self._outbox.take()
+        room = 0
+        self._underway += 1
+        self._start_second()
         try:
             given_back = [report for report in batch if report.release_delay is not None]
             await self._trader.release(given_back)
             self._news.reported(given_back, given_back)
             reports = [report for report in batch if report.release_delay is None]
             room = self._room()
-            exchanged = await self._trade(reports, room) if reports or room else None
+            self._asked += room
+            traded = await self._trade(reports, room) if reports or room else Traded(Exchanged())
         except (PgFlowError, DriverError, asyncio.CancelledError):
             self._outbox.put_back(batch)
             self._expect_lost()
             raise
+        finally:
+            self._underway -= 1
+            self._asked -= room
         self._outbox.forget(batch)
-        return exchanged
+        return traded
 
-    async def _trade(self, reports: Sequence[TaskReport], room: int) -> Exchanged:
+    async def _trade(self, reports: Sequence[TaskReport], room: int) -> Traded:
         began = time.monotonic()
         wanted = self._wanted()
         asked = wanted if room else {}
         self._news.poll_starts(asked, len(self._running))
         traded = await self._trader.trade(reports, wanted, room)
-        self._has_skipped = traded.has_skipped
-        self._has_taken_all = traded.is_all
         if traded.is_lost:
             self._expect_lost()
         self._pace.exchange_took(time.monotonic() - began)
@@ -183,17 +218,19 @@ class ExchangeLoop:
         self._news.poll_stops(asked, len(self._running), traded.exchanged)
         self._news.reported(reports, traded.recorded)
         self._news.moved(traded.exchanged)
-        return traded.exchanged
+        return traded
 
     def _room(self) -> int:
         """Return how many more tasks may be asked for."""
         if all(map(self._trader.is_resting, self._accepting)):
             return 0
-        return max(self._pace.capacity - self._held, 0)
+        return max(self._pace.capacity - self._held - self._asked, 0)
 
     async def _release_lost(self) -> None:
-        """Give back what was handed over in an answer that was lost; nothing else is under way now."""
+        """Give back what was handed over in an answer that was lost, when nothing else is under way."""
         if self._look_for_lost and self._look_for_lost[0] <= time.monotonic():
+            if self._second is not None:
+                await asyncio.wait([self._second])
             await self._trader.release_lost((*self.held(), *self._outbox.undelivered()))
             del self._look_for_lost[0]
 
@@ -249,6 +286,7 @@ class ExchangeLoop:
             self._news.ended(task, result, seconds)
             if not result.recorded:
                 self._outbox.add(result)
+                self._start_second()
         self._start_waiting()
         self._wake.set()
 

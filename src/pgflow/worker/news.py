@@ -15,6 +15,7 @@ from pgflow.calls import Exchanged
 from pgflow.types import StartedTask, TaskReport
 
 _TASK_EVENTS = ("task.stop", "task.exception", "task.discarded")
+_RUN_EVENTS = ("run.completed", "run.failed")
 
 _Key: TypeAlias = tuple[UUID, str, int, int]
 
@@ -70,8 +71,9 @@ class News:
         if exchanged.skipped_steps and telemetry.is_observed("step.skipped"):
             for step in exchanged.skipped_steps:
                 telemetry.emit("step.skipped", {"system_time": time.time()}, asdict(step))
-        for run in exchanged.ended_runs:
-            telemetry.tell_of_end(run)
+        if any(map(telemetry.is_observed, _RUN_EVENTS)):
+            for run in exchanged.ended_runs:
+                telemetry.tell_of_end(run)
 
     def _tell_of_task(self, task: StartedTask, seconds: float, report: TaskReport, *, counted: bool) -> None:
         if report.release_delay is not None:

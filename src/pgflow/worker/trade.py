@@ -153,7 +153,7 @@ class Trader:
         if answer.recorded:
             traded.recorded.append(report)
             traded.exchanged.recorded += answer.recorded
-        traded.exchanged.ended_runs += answer.ended_runs
+        traded.exchanged.ended_runs.extend(answer.ended_runs)
         traded.exchanged.skipped_steps += answer.skipped_steps
 
     async def _try(self, call: Call[T]) -> T | Exception:
