@@ -31,8 +31,8 @@ _DEFAULTS = {
 def connection_options(url: str, *, pooled: bool = False) -> dict[str, Any]:
     """Return what is passed to psycopg besides `url`; what the URL says itself is left alone.
 
-    Statements commit by themselves and are never prepared by name, so that a pooler in transaction mode may give each
-    of them to another session. `pooled` leaves out what such a pooler refuses: see :func:`is_refused_by_pooler`.
+    Statements commit by themselves and are not prepared, so that a pooler in transaction mode may give each of them to
+    another session. `pooled` leaves out what such a pooler refuses: see :func:`is_refused_by_pooler`.
     """
     given = conninfo_to_dict(url)
     options: dict[str, Any] = {name: value for name, value in _DEFAULTS.items() if name not in given}

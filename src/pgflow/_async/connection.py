@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pgflow import reference, schema
 from pgflow._async.performing import perform, run_on
+from pgflow._async.preparing import prepare_where_direct, run_prepared
 from pgflow.callers import awaiting as callers
 from pgflow.calls import Call
 from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
@@ -79,6 +80,7 @@ class Database:
                 max_size=self._pool_size,
                 open=False,
                 kwargs=self.options,
+                configure=prepare_where_direct if self.core is None else None,
                 name=POOL_NAME,
                 reconnect_timeout=RECONNECT_SECONDS,
                 reconnect_failed=AsyncConnectionPool.check,  # begins again
@@ -117,7 +119,7 @@ class Database:
             return await perform(plan, lambda each: callers.run(conn, each))
         async with self._connection() as connection:
             if isinstance(plan, Call):
-                return await run_on(connection, plan)
+                return await run_prepared(connection, plan)
             async with connection.transaction():
                 return await perform(plan, lambda each: run_on(connection, each))
 
