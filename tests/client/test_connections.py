@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from client.flows import greeting
 from conftest import as_superuser
-from pgflow import ConnectionLost, PgFlow, sync
+from pgflow import ConnectionLost, PgFlow, SchemaError, sync
 from pgflow.connecting import Sparing, connection_options, is_refused_by_pooler
 
 URL = "postgresql://me@db.example/app"
@@ -81,7 +81,10 @@ async def test_a_server_that_became_read_only_is_left_for_another_connection(
         with pytest.raises(Exception, match="read-only"):
             await call(app.start_flow, greeting, 1)
         superuser.execute(f"alter database {name} reset default_transaction_read_only")
-        run = await call(app.start_flow, greeting, 1)
+        try:
+            run = await call(app.start_flow, greeting, 1)
+        except SchemaError:  # the pool had opened this connection before the setting was taken back
+            run = await call(app.start_flow, greeting, 1)
     assert run.status == "started"
     await call(app.close)
 
