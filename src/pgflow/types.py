@@ -146,7 +146,8 @@ class StartedTask:
 
     `attempt` counts from 1 and fences the report; `timeout` is the effective one in seconds. `flow_input` is the
     run's input for root steps that are no maps, else None. `base_delay`, in seconds, is what backoff starts from;
-    attempts before the run was last retried don't count there.
+    attempts before the run was last retried don't count there. `input_size` is the length of both inputs as JSON text,
+    0 where nobody has counted.
     """
 
     flow_slug: str
@@ -161,6 +162,7 @@ class StartedTask:
     timeout: int
     base_delay: int = 1
     attempts_before_retry: int = 0
+    input_size: int = field(default=0, compare=False, repr=False)
 
     @property
     def backoff_attempt(self) -> int:

@@ -13,7 +13,6 @@ import pytest
 from conftest import as_superuser
 from pgflow import Flow, PgFlow
 from pgflow.types import TaskReport
-from pgflow.worker.outbox import first_batch
 from pgflow.worker.trade import Trader
 from pgflow.worker.worker import Worker
 from servers import Server
@@ -270,18 +269,3 @@ def terminate_backends_waiting(url: str) -> None:
 
 
 WAITING = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-
-
-def test_a_batch_is_bounded_in_bytes() -> None:
-    reports = [TaskReport(uuid4(), "step", index, 1, output=b"x" * 8_000_000) for index in range(10)]
-    assert first_batch(reports) == reports[:4]
-
-
-def test_a_batch_is_bounded_in_number() -> None:
-    reports = [TaskReport(uuid4(), "step", index, 1, error_message="failed") for index in range(600)]
-    assert first_batch(reports) == reports[:500]
-
-
-def test_a_report_of_any_size_makes_a_batch() -> None:
-    reports = [TaskReport(uuid4(), "step", 0, 1, output=b"x" * 40_000_000)]
-    assert first_batch(reports) == reports

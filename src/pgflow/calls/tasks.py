@@ -26,6 +26,7 @@ _TASK_COLUMNS = (
 )
 
 
+_INPUT, _FLOW_INPUT = 4, 5
 _COLUMNS_OF_THE_EXCHANGE = 5
 
 # The first row has what concerns the whole exchange.
@@ -46,18 +47,20 @@ class Exchanged:
 
     `recorded` are the positions, from 0, of the reports that counted. `pause` is the number of seconds until the
     next message becomes visible; None if none is waiting, or there were as many tasks as wanted. `read_until` says for
-    each flow that was asked, in their order, how far its queue was read; None if to the end.
+    each flow that was asked, in their order, how far its queue was read; None if to the end. `input_size` is the length
+    of all inputs that came, as JSON text.
     """
 
     recorded: list[int] = field(default_factory=list)
     skipped_steps: list[SkippedStep] = field(default_factory=list)
     pause: float | None = None
     read_until: list[datetime | None] = field(default_factory=list)
+    input_size: int = 0
     _ended_runs: list[EndedRun] = field(default_factory=list)
     _unread_ended_runs: str | None = None
     _tasks: list[StartedTask] = field(default_factory=list)
     _unreadable: list[TaskReport] = field(default_factory=list)
-    _rows: Sequence[Row] = ()
+    _rows: list[Row] = field(default_factory=list)
 
     @property
     def ended_runs(self) -> list[EndedRun]:
@@ -85,8 +88,10 @@ class Exchanged:
         return self._unreadable
 
     def _read(self) -> None:
-        rows, self._rows = self._rows, ()
-        for row in rows:
+        rows = self._rows
+        rows.reverse()
+        while rows:
+            row = rows.pop()  # its text goes when its value is there
             try:
                 self._tasks.append(_task(row))
             except InvalidInput as error:
@@ -218,7 +223,12 @@ def _positions(rows: Sequence[Row]) -> list[int]:
 def _task(row: Row) -> StartedTask:
     flow_slug, run_id, step_slug, task_index, input_text, flow_input_text, *rest = row
     task_input, flow_input = json_value(input_text), json_value(flow_input_text)
+    rest.append(_input_size(row))
     return StartedTask(flow_slug, run_id, step_slug, task_index, task_input, flow_input, *rest)
+
+
+def _input_size(row: Row) -> int:
+    return len(row[_INPUT] or "") + len(row[_FLOW_INPUT] or "")
 
 
 def _exchanged(rows: Sequence[Row]) -> Exchanged:
@@ -229,6 +239,7 @@ def _exchanged(rows: Sequence[Row]) -> Exchanged:
         exchanged.skipped_steps = _list_of(SkippedStep).validate_json(skipped_steps)
     if rows[0][_COLUMNS_OF_THE_EXCHANGE] is not None:
         exchanged._rows = [row[_COLUMNS_OF_THE_EXCHANGE:] for row in rows]
+        exchanged.input_size = sum(map(_input_size, exchanged._rows))
     return exchanged
 
 

@@ -248,7 +248,10 @@ def _add(exchanged: Exchanged, row: Row, options: Row) -> None:
         failure = TaskReport(run_id, step_slug, task_index, options[1], error_message=describe_error(error))
         exchanged.unreadable.append(failure)
         return
-    exchanged.tasks.append(StartedTask(flow_slug, run_id, step_slug, task_index, *values, *options))
+    size = len(task_input or "") + len(flow_input or "")
+    rest = (*values, *options, 0, size)
+    exchanged.tasks.append(StartedTask(flow_slug, run_id, step_slug, task_index, *rest))
+    exchanged.input_size += size
 
 
 def _ended_runs(run_ids: Sequence[UUID]) -> Call[list[EndedRun]]:

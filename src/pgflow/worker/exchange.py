@@ -8,6 +8,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from psycopg import Error as DriverError
@@ -17,11 +18,12 @@ from pgflow.calls import Exchanged
 from pgflow.errors import PgFlowError
 from pgflow.types import StartedTask, TaskReport
 from pgflow.worker.attempt import Attempt
+from pgflow.worker.demand import Appetite, Demand, Sizes
 from pgflow.worker.news import News
 from pgflow.worker.outbox import Outbox
 from pgflow.worker.outcome import failed, report
 from pgflow.worker.pace import Pace, PollInterval
-from pgflow.worker.trade import Traded, Trader
+from pgflow.worker.trade import Trader
 
 logger = logging.getLogger("pgflow.worker")
 
@@ -33,14 +35,25 @@ _PAUSE_WITH_NOTIFICATIONS = 30.0
 _WORTH_A_SECOND_EXCHANGE = 100
 
 
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """What came of an exchange, without the answer: whoever keeps that keeps the inputs of all its tasks."""
+
+    has_worked: bool = False
+    has_skipped: bool = False
+    is_all: bool = False
+    pause: float | None = None
+
+
 class ExchangeLoop:
     """Reports what has ended and gets new tasks, both in one call, until it is drained.
 
     While one exchange is in flight finished tasks pile up, and the next exchange reports them all: batches grow under
     load and shrink to one when there is little to do. When many have piled up, a second exchange leaves beside the
     first: the server works while this process reads an answer, and the other way round. Up to `concurrency` handlers
-    run at once; :class:`Pace` says how many tasks are held for them. A flow that can't be fetched from, because it was
-    deleted for example, rests for some seconds while the others go on.
+    run at once; :class:`Pace` says how many tasks are held for them, and :class:`Appetite` of which flows, so that
+    those that wait take little memory. A flow that can't be fetched from, because it was deleted for example, rests for
+    some seconds while the others go on.
     """
 
     def __init__(
@@ -55,6 +68,8 @@ class ExchangeLoop:
         self.notified = False
         """Whether somebody calls :meth:`wake` when tasks arrive, so that looking into empty queues can wait."""
         self._pace = Pace(concurrency)
+        self._sizes = Sizes()
+        self._appetite = Appetite(self._pace, self._sizes)
         self._worker_ids = worker_ids
         self._start = start
         self._concurrency = concurrency
@@ -67,7 +82,7 @@ class ExchangeLoop:
         self._trader = Trader(database, worker_ids.values())
         self._news = News(worker_ids)
         self._underway = 0
-        self._asked = 0
+        self._demands: list[Demand] = []
         self._second: asyncio.Task[None] | None = None
         self._defect: BaseException | None = None
         self._look_for_lost: list[float] = []
@@ -82,6 +97,10 @@ class ExchangeLoop:
     @property
     def _held(self) -> int:
         return sum(exchanged.count for exchanged in self._arrived) + len(self._waiting) + len(self._running)
+
+    @property
+    def _asked(self) -> int:
+        return sum(demand.room for demand in self._demands)
 
     def held(self) -> list[StartedTask]:
         """Return the tasks that wait for their handler or run."""
@@ -144,19 +163,18 @@ class ExchangeLoop:
             try:
                 await self._release_lost()
                 self._release_what_waits_too_long()
-                traded = await self._exchange()
+                progress = await self._exchange()
             except (PgFlowError, DriverError) as error:
                 logger.warning("exchange with the database failed, next try in about %.1f s: %s", backoff, error)
                 await self._wait_for_news(backoff * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 backoff = min(backoff * 2, _LONGEST_BACKOFF)
                 continue
             backoff = _FIRST_BACKOFF
-            has_worked = traded.exchanged.count or traded.exchanged.recorded
-            if has_worked and not (self.notified and traded.is_all):
+            if progress.has_worked and not (self.notified and progress.is_all):
                 pause = self._poll_interval.shortest
             else:
-                pause = self._next_pause(pause, traded.exchanged.pause)
-            if not self._outbox.waiting and not traded.has_skipped and (self._accepting or self.unfinished):
+                pause = self._next_pause(pause, progress.pause)
+            if not self._outbox.waiting and not progress.has_skipped and (self._accepting or self.unfinished):
                 await self._wait_for_news(self._patience(pause))
 
     def _start_second(self) -> None:
@@ -181,10 +199,10 @@ class ExchangeLoop:
         self._defect = None if second.cancelled() else second.exception()
         self._wake.set()  # to look again at what came meanwhile
 
-    async def _exchange(self) -> Traded:
+    async def _exchange(self) -> _Progress:
         """Report what has ended and fetch what there is room for, in one call, if there is any of both."""
         batch = self._outbox.take()
-        room = 0
+        demand = Demand()
         self._underway += 1
         self._start_second()
         try:
@@ -192,25 +210,28 @@ class ExchangeLoop:
             await self._trader.release(given_back)
             self._news.reported(given_back, given_back)
             reports = [report for report in batch if report.release_delay is None]
-            room = self._room()
-            self._asked += room
-            traded = await self._trade(reports, room) if reports or room else Traded(Exchanged())
+            demand = self._demand()
+            if demand.room:
+                self._demands.append(demand)
+            progress = await self._trade(reports, demand) if reports or demand.room else _Progress()
         except (PgFlowError, DriverError, asyncio.CancelledError):
             self._outbox.put_back(batch)
             self._expect_lost()
             raise
         finally:
             self._underway -= 1
-            self._asked -= room
+            if demand.room:
+                self._demands.remove(demand)
         self._outbox.forget(batch)
-        return traded
+        return progress
 
-    async def _trade(self, reports: Sequence[TaskReport], room: int) -> Traded:
+    async def _trade(self, reports: Sequence[TaskReport], demand: Demand) -> _Progress:
         began = time.monotonic()
-        wanted = self._wanted()
-        asked = wanted if room else {}
+        asked = {slug: self._worker_ids[slug] for slug in demand.flow_slugs}
         self._news.poll_starts(asked, len(self._running))
-        traded = await self._trader.trade(reports, wanted, room)
+        traded = await self._trader.trade(reports, asked, demand.room)
+        count = traded.exchanged.count
+        self._appetite.answered(demand, count)
         if traded.is_lost:
             self._expect_lost()
         self._pace.exchange_took(time.monotonic() - began)
@@ -218,13 +239,23 @@ class ExchangeLoop:
         self._news.poll_stops(asked, len(self._running), traded.exchanged)
         self._news.reported(reports, traded.recorded)
         self._news.moved(traded.exchanged)
-        return traded
+        return _Progress(
+            has_worked=bool(count or traded.exchanged.recorded),
+            has_skipped=traded.has_skipped or (demand.is_partial and count < demand.room),
+            is_all=traded.is_all and not demand.is_partial,
+            pause=traded.exchanged.pause,
+        )
 
-    def _room(self) -> int:
-        """Return how many more tasks may be asked for."""
-        if all(map(self._trader.is_resting, self._accepting)):
-            return 0
-        return max(self._pace.capacity - self._held - self._asked, 0)
+    def _demand(self) -> Demand:
+        """Return how many more tasks may be asked for, and of which flows: none while outputs pile up."""
+        if self._outbox.is_piling_up:
+            return Demand()
+        flow_slugs = [slug for slug in self._accepting if not self._trader.is_resting(slug)]
+        random.shuffle(flow_slugs)  # nobody is always first
+        arrived = sum(exchanged.input_size for exchanged in self._arrived)
+        waiting = sum(task.input_size for _, task in self._waiting)
+        on_their_way = sum(demand.size for demand in self._demands)
+        return self._appetite.demand(flow_slugs, self._held + self._asked, arrived + waiting + on_their_way)
 
     async def _release_lost(self) -> None:
         """Give back what was handed over in an answer that was lost, when nothing else is under way."""
@@ -238,11 +269,6 @@ class ExchangeLoop:
         """Look for tasks that were handed over in a lost answer: now, and when the server is certainly done with it."""
         now = time.monotonic()
         self._look_for_lost = [now, now + _LATEST_COMMIT]
-
-    def _wanted(self) -> dict[str, UUID]:
-        flow_slugs = [slug for slug in self._accepting if not self._trader.is_resting(slug)]
-        random.shuffle(flow_slugs)  # nobody is always first
-        return {slug: self._worker_ids[slug] for slug in flow_slugs}
 
     def _accept(self, exchanged: Exchanged) -> None:
         self._arrived.append(exchanged)
@@ -263,7 +289,9 @@ class ExchangeLoop:
                     failure.error_message,
                 )
                 self._outbox.add(failure)
-            self._waiting.extend((now, task) for task in exchanged.tasks)
+            for task in exchanged.tasks:
+                self._sizes.arrived(task)
+                self._waiting.append((now, task))
         if self._abandoned:  # while the exchange was in flight
             self._release_waiting()
         self._start_waiting()
@@ -283,6 +311,7 @@ class ExchangeLoop:
         if result is None:
             self._news.discarded(task, seconds, "released" if self._abandoned else "taken away")
         else:
+            self._sizes.ended(task, result.output)
             self._news.ended(task, result, seconds)
             if not result.recorded:
                 self._outbox.add(result)

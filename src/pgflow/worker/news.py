@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from operator import attrgetter
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -21,7 +21,10 @@ _Key: TypeAlias = tuple[UUID, str, int, int]
 
 
 class News:
-    """Tells of what happens as far as somebody listens; remembers tasks until their reports have been answered."""
+    """Tells of what happens as far as somebody listens; remembers tasks until their reports have been answered.
+
+    What it remembers has no input, which may be large.
+    """
 
     def __init__(self, worker_ids: Mapping[str, UUID]) -> None:
         self._worker_ids = worker_ids
@@ -50,7 +53,7 @@ class News:
             self._tell_of_task(task, seconds, report, counted=True)
             self.moved(report)
         elif any(map(telemetry.is_observed, _TASK_EVENTS)):
-            self._ended[_key(report)] = (task, seconds)
+            self._ended[_key(report)] = (replace(task, input=None, flow_input=None), seconds)
 
     def discarded(self, task: StartedTask, seconds: float, reason: str) -> None:
         """Tell that a task ended without a report."""

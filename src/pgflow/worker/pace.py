@@ -41,7 +41,7 @@ class Pace:
     def __init__(self, concurrency: int) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._handler_seconds: float | None = None
         self._exchange_seconds = 0.0
 
@@ -49,10 +49,10 @@ class Pace:
     def capacity(self) -> int:
         """How many tasks to hold, those that run included."""
         if self._handler_seconds is None:
-            return self._concurrency
+            return self.concurrency
         ahead = min(2 * self._exchange_seconds, self.LONGEST_AHEAD)
-        reserve = self._concurrency * ahead / max(self._handler_seconds, 1e-6)
-        return self._concurrency + min(int(reserve), self.LARGEST_RESERVE)
+        reserve = self.concurrency * ahead / max(self._handler_seconds, 1e-6)
+        return self.concurrency + min(int(reserve), self.LARGEST_RESERVE)
 
     def handler_took(self, seconds: float) -> None:
         """Learn from a handler that has ended. Slow ones count at once, fast ones only in the long run."""

@@ -115,6 +115,7 @@ class Trader:
                 self._let_rest(flow_slug, error)
                 continue
             exchanged.tasks.extend(part.tasks)
+            exchanged.input_size += part.input_size
             exchanged.unreadable.extend(part.unreadable)
         return traded
 

@@ -82,6 +82,8 @@ class Closable:
                 awaited = go_on()
             except StopIteration as end:
                 return end.value
+            finally:
+                del go_on  # an error in it would keep this frame, and the frame what the handler was called with
             try:
                 answer = yield awaited
             except BaseException as error:
