@@ -46,5 +46,5 @@ def test_defaults_are_those_of_the_code() -> None:
     defaults = {name: each.default for name, each in inspect.signature(Worker).parameters.items()}
     assert (defaults["concurrency"], defaults["heartbeat_interval"]) == (10, LONGEST_INTERVAL)
     assert (defaults["recovery_interval"], LONGEST_INTERVAL) == (20.0, 20.0)
-    assert inspect.signature(PgFlow).parameters["pool_size"].default == 2
+    assert inspect.signature(PgFlow).parameters["pool_size"].default == 3
     assert inspect.signature(PgFlow.stop_worker).parameters["timeout"].default == 30
