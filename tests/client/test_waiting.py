@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,8 +13,10 @@ from uuid import UUID
 import pytest
 
 from client.flows import each, greeting
+from client.twins import Awaitable
 from client.workbench import Workbench, reported
-from pgflow import RunFailed, RunNotFound, RunStatus, StepNotFound, StepStatus, WaitTimeout, calls
+from pgflow import ConnectionLost, RunFailed, RunNotFound, RunStatus, StepNotFound, StepStatus, WaitTimeout, calls
+from pgflow.listening import threaded, watcher
 
 
 async def test_a_result_is_the_outputs_of_the_leaf_steps(greeter: Any, workbench: Workbench) -> None:
@@ -71,6 +76,76 @@ async def test_the_result_of_an_ended_run_needs_no_time(client: Any) -> None:
     await client.ensure_compiled(each)
     run = await client.start_flow(each, [])
     assert await run.result(timeout=0) == {"double": []}
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 1e-9, 0.0001])
+async def test_a_wait_that_takes_no_time_looks_once(greeter: Any, workbench: Workbench, timeout: float) -> None:
+    run = await greeter.start_flow(greeting, 1)
+    with pytest.raises(WaitTimeout):
+        await run.wait(timeout)
+    workbench.echo()
+    assert (await run.wait(timeout)).status == RunStatus.COMPLETED
+
+
+async def test_a_result_that_is_there_needs_no_time(greeter: Any, workbench: Workbench) -> None:
+    completing = await greeter.start_flow(greeting, 1)
+    workbench.echo()
+    assert await completing.result(timeout=0) == {"greet": 1}
+    failing = await greeter.start_flow(greeting, 1)
+    workbench.fail("no paper")
+    with pytest.raises(RunFailed, match="no paper"):
+        await failing.result(timeout=0)
+
+
+async def test_of_several_runs_those_that_have_ended_are_found_without_time(greeter: Any, workbench: Workbench) -> None:
+    runs = [await greeter.start_flow(greeting, number) for number in range(30)]
+    workbench.echo()
+    last = await greeter.start_flow(greeting, 31)
+    patient = asyncio.create_task(last.wait(timeout=10))
+    *found, late = await asyncio.gather(*(run.wait(0) for run in (*runs, last)), return_exceptions=True)
+    assert [run.output for run in found] == [{"greet": number} for number in range(30)]
+    assert isinstance(late, WaitTimeout)
+    workbench.echo()
+    assert (await patient).output == {"greet": 31}
+
+
+async def test_a_run_that_was_deleted_is_missed_without_time(greeter: Any) -> None:
+    run = await greeter.start_flow(greeting, 1)
+    await greeter.delete_flow(greeting.slug)
+    with pytest.raises(RunNotFound):
+        await run.wait(0)
+
+
+async def test_a_database_that_does_not_answer_keeps_nobody_who_has_no_time(
+    greeter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await greeter.start_flow(greeting, 1)
+    monkeypatch.setattr(watcher, "LATEST_FIRST_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(threaded, "LATEST_FIRST_LOOK_SECONDS", 0.1)
+    async with unanswered(greeter, monkeypatch):
+        with pytest.raises(WaitTimeout):
+            await run.wait(0)
+
+
+@asynccontextmanager
+async def unanswered(client: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Let a client wait for each answer until the end, whichever of the twins it is."""
+    answered = threading.Event()
+
+    async def run(call: Any, conn: object | None = None) -> Any:
+        await asyncio.to_thread(answered.wait)
+        raise ConnectionLost("no answer")
+
+    def run_blocking(call: Any, conn: object | None = None) -> Any:
+        answered.wait()
+        raise ConnectionLost("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client.database, "run", run_blocking if isinstance(client, Awaitable) else run)
+        try:
+            yield
+        finally:
+            answered.set()
 
 
 @pytest.mark.feature("A1.5", "A4.19")

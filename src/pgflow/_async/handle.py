@@ -140,6 +140,7 @@ class Run(Generic[OutputT]):
     async def wait(self, timeout: float | None = None) -> Self:
         """Wait until the run has completed or failed, at most `timeout` seconds (default: for ever), and return it.
 
+        However short that is, the run is looked at once: `wait(0)` returns a run that has ended, and doesn't wait.
         Raises WaitTimeout; the run then goes on. Raises RunNotFound when it is deleted meanwhile, and ConnectionLost
         when the database was gone for a minute.
         """

@@ -12,7 +12,7 @@ from uuid import UUID
 from pgflow.calls import Call
 from pgflow.errors import ConnectionLost
 from pgflow.listening.listener import Listener
-from pgflow.listening.watcher import AsyncRunWatcher, RunWithStates
+from pgflow.listening.watcher import LATEST_FIRST_LOOK_SECONDS, AsyncRunWatcher, RunWithStates
 from pgflow.listening.watcher import RunChanges as AsyncRunChanges
 
 T = TypeVar("T")
@@ -38,7 +38,8 @@ class RunWatcher:
 
     def ended(self, run_id: UUID, timeout: float | None = None, mark: int | None = None) -> RunWithStates | None:
         """Do what :meth:`AsyncRunWatcher.ended` does."""
-        return self._thread.run(self._watcher.ended(run_id, mark=mark), timeout)
+        latest = None if timeout is None else max(timeout, LATEST_FIRST_LOOK_SECONDS)  # the loop itself may be held up
+        return self._thread.run(self._watcher.ended(run_id, timeout, mark), latest)
 
     def changes(self, run_id: UUID) -> RunChanges:
         """Return what tells of changes of a run; a context manager."""

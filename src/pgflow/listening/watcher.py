@@ -26,6 +26,8 @@ _TIME_BETWEEN_LOOKS_FOR_EACH_WAIT = 0.0001
 _PAUSE_IN_OUTAGE = 0.5
 FIRST_LOOK_SECONDS = 0.2
 """When to look at a run that was just started here: looking costs the worker that takes it time, so not at once."""
+LATEST_FIRST_LOOK_SECONDS = 1.0
+"""How long a wait that is shorter goes on until the database has answered once."""
 _RUNS_PER_LOOK = 10_000
 _RUNS_PER_READ = 10
 """Few, because a run may be large: of more than these, those that have ended are found out first."""
@@ -48,6 +50,7 @@ class _Wait:
         self.digest = digest(run_id)
         self.mark = mark
         self.ended: asyncio.Future[RunWithStates] = asyncio.get_running_loop().create_future()
+        self.looked = asyncio.Event()
         self.pace = pace
 
     def refuse(self, error: Exception) -> None:
@@ -59,6 +62,11 @@ class _Wait:
         """End with the run as it is now, if it has ended."""
         if found is not None and found[0].ended and not self.ended.done():
             self.ended.set_result(found)
+
+    def close(self) -> None:
+        """Take no more notice of the run."""
+        if not self.ended.cancel() and not self.ended.cancelled():
+            self.ended.exception()  # nobody has to be told
 
 
 class AsyncRunWatcher:
@@ -82,6 +90,7 @@ class AsyncRunWatcher:
     async def ended(self, run_id: UUID, timeout: float | None = None, mark: int | None = None) -> RunWithStates | None:
         """Wait for the end of a run, at most `timeout` seconds, and return it with its steps; None before its end.
 
+        However short `timeout` is, the run is looked at once, unless that takes longer than a second.
         `mark` is that of before its start, where the run was started here: it isn't looked at at once then, if nothing
         was heard of it. Raises RunNotFound for a run that was deleted, and ConnectionLost when the database was gone
         for a minute.
@@ -97,11 +106,12 @@ class AsyncRunWatcher:
         else:
             self._agenda.add_now([wait])
         try:
-            async with asyncio.timeout(timeout):
-                return await wait.ended
-        except TimeoutError:
-            return None
+            await asyncio.wait([wait.ended], timeout=timeout)
+            if timeout is not None and not wait.ended.done():
+                await self._look_once(wait, LATEST_FIRST_LOOK_SECONDS - max(timeout, 0))
+            return wait.ended.result() if wait.ended.done() else None
         finally:
+            wait.close()
             self._forget(wait)
 
     def changes(self, run_id: UUID) -> RunChanges:
@@ -117,6 +127,17 @@ class AsyncRunWatcher:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
         await self.listener.close()
+
+    async def _look_once(self, wait: _Wait, seconds: float) -> None:
+        """Look at a run now, and wait for that so many seconds, unless it was looked at before."""
+        if wait.looked.is_set():
+            return
+        self._agenda.add_now([wait])
+        try:
+            async with asyncio.timeout(seconds):
+                await wait.looked.wait()
+        except TimeoutError:
+            pass
 
     def _all(self) -> list[_Wait]:
         return [wait for waits in self._waits.values() for wait in waits]
@@ -152,6 +173,8 @@ class AsyncRunWatcher:
                 except ConnectionLost as error:
                     now = asyncio.get_running_loop().time()
                     failing_since = failing_since or now
+                    for wait in waits:
+                        wait.looked.set()
                     if now - failing_since > PATIENCE_SECONDS:
                         for wait in self._all():
                             wait.refuse(error)
@@ -174,10 +197,12 @@ class AsyncRunWatcher:
         except Exception as error:
             for wait in waits:
                 wait.refuse(error)
+                wait.looked.set()
             return
         for first in range(0, len(run_ids), _RUNS_PER_READ):
             await self._read({run_id: waits_of[run_id] for run_id in run_ids[first : first + _RUNS_PER_READ]})
         for wait in waits:
+            wait.looked.set()
             if not wait.ended.done():
                 self._agenda.add(wait, wait.pace.next_pause())
 
