@@ -116,6 +116,13 @@ async def test_runs_are_started_by_many_at_once_on_prepared_statements(newest_da
         assert len({run.run_id for run in runs}) == 60
 
 
+async def test_one_statement_takes_arguments_of_other_types_each_time(newest_database_url: str) -> None:
+    async with PgFlow(newest_database_url, pool_size=1) as app:
+        for given in [1, None, 2**40, None, 3] * OFTEN:
+            call = Call("select %s::bigint", (given,), lambda rows: rows[0][0])
+            assert await app.database.run(call) == given
+
+
 async def test_connections_of_callers_prepare_what_their_owners_want(newest_database_url: str) -> None:
     async with PgFlow(newest_database_url) as app:
         await app.ensure_compiled(greeting)

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from pgflow.calls.call import Call, Row, first_value, from_json, only
+from pgflow.calls.columns import Uuids
 from pgflow.errors import RunNotFound
 from pgflow.serialize import decode
 from pgflow.types import Json, RunRow, StepProgress, StepState, StepTask
@@ -160,7 +161,7 @@ def get_runs_if_ended(run_ids: Sequence[UUID]) -> Call[dict[UUID, tuple[RunRow, 
     """
     return Call(
         "select run_id, run_with_states::text from pgflow.get_runs_if_ended(%s)",
-        (list(run_ids),),
+        (Uuids(run_ids),),
         lambda rows: {run_id: None if text is None else _with_states(text) for run_id, text in rows},
     )
 
@@ -169,7 +170,7 @@ def get_run_statuses(run_ids: Sequence[UUID]) -> Call[dict[UUID, str]]:
     """Read the statuses of many runs: `pgflow.get_run_statuses`. Gives them by run id, without those unknown."""
     return Call(
         "select run_id, status from pgflow.get_run_statuses(%s)",
-        (list(run_ids),),
+        (Uuids(run_ids),),
         lambda rows: {run_id: status for run_id, status in rows},  # noqa: C416 - rows are sequences of any length
     )
 

@@ -189,7 +189,7 @@ def exchange_tasks(
             Texts(worker_ids),
             Uuids(worker_ids.values()),
             limit,
-            None if since is None else list(since),
+            list(since) if since and any(since) else None,
         ),
         _exchanged,
     )
