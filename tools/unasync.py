@@ -24,7 +24,7 @@ REPLACEMENTS = [
         (r"import AsyncIterator, Callable$", "import Callable, Iterator"),
         (r"\basync (def|with|for)\b", r"\1"),
         (r"\bawait ", ""),
-        (r"\bAsync(Connection|ConnectionPool|Iterator|RunWatcher|TaskTransaction|TransactionPool)\b", r"\1"),
+        (r"\bAsync(Connection|ConnectionPool|Cursor|Iterator|RunWatcher|TaskTransaction|TransactionPool)\b", r"\1"),
         (r"\basynccontextmanager\b", "contextmanager"),
         (r"\b__aenter__\b", "__enter__"),
         (r"\b__aexit__\b", "__exit__"),

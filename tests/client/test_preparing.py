@@ -95,17 +95,19 @@ async def test_a_migration_that_changes_the_type_of_an_answer_is_no_error(newest
     await close(app)
 
 
-async def test_an_error_that_lasts_is_raised_and_tried_again_the_first_time_only(newest_database_url: str) -> None:
+async def test_an_error_that_lasts_is_raised_and_only_the_first_of_a_prepared_statement_is_doubted(
+    newest_database_url: str,
+) -> None:
     with psycopg.connect(newest_database_url, autocommit=True) as connection:
         connection.execute("create sequence public.tries")
     refused = call_of_function(
         newest_database_url, "perform nextval('public.tries'); raise feature_not_supported using message = 'not here'"
     )
     async with PgFlow(newest_database_url, pool_size=1) as app:
-        for _ in range(3):
+        for _ in range(OFTEN + 3):
             with pytest.raises(Exception, match="not here"):
                 await app.database.run(refused)
-        assert await app.database.run(query("select last_value from public.tries")) == [4]
+        assert await app.database.run(query("select last_value from public.tries")) == [OFTEN + 3 + 1]
 
 
 async def test_runs_are_started_by_many_at_once_on_prepared_statements(newest_database_url: str) -> None:
@@ -114,6 +116,19 @@ async def test_runs_are_started_by_many_at_once_on_prepared_statements(newest_da
         runs = await asyncio.gather(*(app.start_flow(greeting, number) for number in range(60)))
         assert [run.input for run in runs] == list(range(60))
         assert len({run.run_id for run in runs}) == 60
+
+
+async def test_a_connection_keeps_neither_answers_nor_arguments(newest_database_url: str) -> None:
+    async with PgFlow(newest_database_url, pool_size=1) as app:
+        given = [f"{number:01000}" for number in range(OFTEN)]
+        for text in given:
+            call = Call("select %s::text from generate_series(1, 100)", (text,), len)
+            assert await app.database.run(call) == 100
+        async with app.database._connection() as connection:
+            [cursor] = connection._cursors.values()
+        assert cursor.pgresult is not None
+        assert cursor.pgresult.ntuples == 0
+        assert cursor._query is None
 
 
 async def test_one_statement_takes_arguments_of_other_types_each_time(newest_database_url: str) -> None:

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pgflow import reference, schema
 from pgflow._async.performing import perform, run_on
-from pgflow._async.preparing import prepare_where_direct, run_prepared
+from pgflow._async.preparing import PooledConnection, prepare_where_direct
 from pgflow.callers import awaiting as callers
 from pgflow.calls import Call
 from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
@@ -54,7 +54,7 @@ class Database:
         self.core: Core | None = None
         """What the reference's schema has, once opened; None for a schema that `pgflow migrate` has made."""
         self._pool_size = pool_size
-        self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] | None = None
+        self._pool: AsyncConnectionPool[PooledConnection] | None = None
         self._opening = asyncio.Lock()
         self._turns = asyncio.Semaphore(pool_size)
         """Who has to wait waits here: the queue of a pool has a clock for each, and gives up when it is long."""
@@ -74,11 +74,12 @@ class Database:
                 return
             url = await asyncio.to_thread(resolve_url, self.given_url)
             self.options = await self._check(url)
-            pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
+            pool: AsyncConnectionPool[PooledConnection] = AsyncConnectionPool(
                 url,
                 min_size=1,
                 max_size=self._pool_size,
                 open=False,
+                connection_class=PooledConnection,
                 kwargs=self.options,
                 configure=prepare_where_direct if self.core is None else None,
                 name=POOL_NAME,
@@ -119,7 +120,7 @@ class Database:
             return await perform(plan, lambda each: callers.run(conn, each))
         async with self._connection() as connection:
             if isinstance(plan, Call):
-                return await run_prepared(connection, plan)
+                return await connection.run(plan)
             async with connection.transaction():
                 return await perform(plan, lambda each: run_on(connection, each))
 
@@ -131,7 +132,7 @@ class Database:
         return url
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection[tuple[Any, ...]]]:
+    async def _connection(self) -> AsyncIterator[PooledConnection]:
         if self._pool is None:
             await self.open()
         pool = self._pool
@@ -152,9 +153,9 @@ class Database:
 
     async def _take(
         self,
-        pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]],
+        pool: AsyncConnectionPool[PooledConnection],
         asked_at: float,
-    ) -> AsyncConnection[tuple[Any, ...]]:
+    ) -> PooledConnection:
         """Return a connection. Raises ConnectionLost when nobody has got one for as long as a pool waits."""
         left = max(asked_at, self._last_taken) + pool.timeout - monotonic()
         try:

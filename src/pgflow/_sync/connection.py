@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from pgflow import reference, schema
 from pgflow._sync.performing import perform, run_on
-from pgflow._sync.preparing import prepare_where_direct, run_prepared
+from pgflow._sync.preparing import PooledConnection, prepare_where_direct
 from pgflow.callers import blocking as callers
 from pgflow.calls import Call
 from pgflow.connecting import POOL_NAME, RECONNECT_SECONDS, connection_options, is_refused_by_pooler
@@ -54,7 +54,7 @@ class Database:
         self.core: Core | None = None
         """What the reference's schema has, once opened; None for a schema that `pgflow migrate` has made."""
         self._pool_size = pool_size
-        self._pool: ConnectionPool[Connection[tuple[Any, ...]]] | None = None
+        self._pool: ConnectionPool[PooledConnection] | None = None
         self._opening = threading.Lock()
         self._turns = threading.Semaphore(pool_size)
         """Who has to wait waits here: the queue of a pool has a clock for each, and gives up when it is long."""
@@ -74,11 +74,12 @@ class Database:
                 return
             url = resolve_url(self.given_url)
             self.options = self._check(url)
-            pool: ConnectionPool[Connection[tuple[Any, ...]]] = ConnectionPool(
+            pool: ConnectionPool[PooledConnection] = ConnectionPool(
                 url,
                 min_size=1,
                 max_size=self._pool_size,
                 open=False,
+                connection_class=PooledConnection,
                 kwargs=self.options,
                 configure=prepare_where_direct if self.core is None else None,
                 name=POOL_NAME,
@@ -119,7 +120,7 @@ class Database:
             return perform(plan, lambda each: callers.run(conn, each))
         with self._connection() as connection:
             if isinstance(plan, Call):
-                return run_prepared(connection, plan)
+                return connection.run(plan)
             with connection.transaction():
                 return perform(plan, lambda each: run_on(connection, each))
 
@@ -131,7 +132,7 @@ class Database:
         return url
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection[tuple[Any, ...]]]:
+    def _connection(self) -> Iterator[PooledConnection]:
         if self._pool is None:
             self.open()
         pool = self._pool
@@ -152,9 +153,9 @@ class Database:
 
     def _take(
         self,
-        pool: ConnectionPool[Connection[tuple[Any, ...]]],
+        pool: ConnectionPool[PooledConnection],
         asked_at: float,
-    ) -> Connection[tuple[Any, ...]]:
+    ) -> PooledConnection:
         """Return a connection. Raises ConnectionLost when nobody has got one for as long as a pool waits."""
         left = max(asked_at, self._last_taken) + pool.timeout - monotonic()
         try:
