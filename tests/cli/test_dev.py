@@ -117,7 +117,7 @@ def test_ctrl_c_once_ends_the_worker_and_the_server(dev, project):
     running = dev()
     running.wait_for("worker runs")
     said = running.end()
-    assert running.process.returncode == 0
+    assert running.process.returncode == 0, said
     assert said.splitlines()[-2:] == [said.splitlines()[-2], "the embedded server has stopped, the data stay"]
     assert "worker stopped" in said
     assert "Traceback" not in said

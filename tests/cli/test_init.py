@@ -54,8 +54,11 @@ def test_it_writes_a_project(project):
 
 
 @pytest.mark.slow
-def test_the_project_passes_its_own_tests(project):
-    ended = run_in(project, sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider")
+def test_the_project_passes_its_own_tests(project, tmp_path):
+    # On its own, pytest would close the folder of all temporary folders, also to servers of other tests that run as
+    # another user.
+    options = ["-q", "-p", "no:asyncio", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'temporary'}"]
+    ended = run_in(project, sys.executable, "-m", "pytest", *options)
     assert ended.returncode == 0, ended.stdout
     assert "3 passed" in ended.stdout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +22,15 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 @pytest.fixture(scope="module")
 def dask() -> Iterator[Any]:
+    environment = dict(os.environ)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(EXAMPLES))  # before the cluster, whose processes have the same path
         cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
         with cluster, distributed.Client(cluster) as client:
             yield client
+    # What the cluster sets for its processes stays behind in this one, PYTHONHASHSEED for example.
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
 
 
 async def test_the_example_counts_primes(dask: Any, url: str) -> None:
