@@ -30,7 +30,8 @@ def prune(
 ) -> None:
     """Delete runs that ended long ago, with their steps, tasks and messages, and workers last heard of before that.
 
-    Says what it would delete and asks first. Runs that go on stay, however old they are.
+    Says what it would delete and asks first. Runs that go on stay, however old they are, and so do workers that are
+    alive.
     """
     age = read_age(older_than, "--older-than")
     with sync.PgFlow(url) as client:

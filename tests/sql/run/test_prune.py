@@ -216,6 +216,28 @@ def test_workers_go_by_their_last_heartbeat(connection: Connection, age: str, ke
     assert counts(connection)[3] == kept
 
 
+@pytest.mark.parametrize(
+    ("silent", "kept"), [("0 seconds", 1), ("29 seconds", 1), ("30 seconds", 1), ("31 seconds", 0)]
+)
+@pytest.mark.parametrize("column", ["started_at", "deprecated_at"])
+def test_a_worker_that_is_alive_stays_however_little_is_kept(
+    connection: Connection, silent: str, kept: int, column: str
+) -> None:
+    register(connection)
+    connection.execute(
+        f"update pgflow.workers set {column} = now(), last_heartbeat_at = now() - %s::interval", (silent,)
+    )
+    connection.execute("select pgflow.prune_data_older_than(interval '-1 second')")
+    assert counts(connection)[3] == kept
+
+
+def test_a_worker_that_has_stopped_goes_as_soon_as_it_may(connection: Connection) -> None:
+    register(connection)
+    connection.execute("select pgflow.mark_worker_stopped(%s)", (WORKER,))
+    connection.execute("select pgflow.prune_data_older_than(interval '-1 second')")
+    assert counts(connection)[3] == 0
+
+
 def test_a_task_forgets_the_worker_that_is_deleted_and_goes_on(connection: Connection) -> None:
     define(connection, "a")
     run_id = start(connection)

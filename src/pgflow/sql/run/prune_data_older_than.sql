@@ -8,7 +8,7 @@ begin
   perform pgflow._prune(pgflow._now() - retention_interval, null, null);
 end
 $$;
-comment on function pgflow.prune_data_older_than(interval) is 'Deletes runs that ended longer ago than the interval, with their steps, tasks and messages, archived messages and workers of that age, all at once. Runs that go on are kept.';
+comment on function pgflow.prune_data_older_than(interval) is 'Deletes runs that ended longer ago than the interval, with their steps, tasks and messages, archived messages and workers of that age, all at once. Runs that go on and workers that are alive are kept.';
 
 create or replace function pgflow.prune_data_older_than(
   retention_interval interval,
