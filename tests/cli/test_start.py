@@ -11,6 +11,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from pgflow import sync
+from pgflow.cli import hints
+from pgflow.errors import SchemaError
+
 
 @pytest.fixture
 def worker(compiled: str, spawn: Callable[..., subprocess.Popen[str]]) -> Iterator[subprocess.Popen[str]]:
@@ -134,6 +138,64 @@ def test_waiting_gives_up_after_its_timeout(pgflow, compiled):
     ended = pgflow("start", "greeting", "--wait", "--timeout", "0.05")
     assert ended.code == 1
     assert "did not end within 0.05 s; it goes on" in ended.errors
+
+
+NO_WORKER = "no worker of flow greeting is running; start one with `pgflow worker APP`"
+
+
+@pytest.fixture
+def hinted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a command that waits ask at once whether somebody works the flow."""
+    monkeypatch.setattr(hints, "HINT_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("hinted")
+def test_who_waits_where_nobody_works_is_told_once(pgflow, compiled):
+    ended = pgflow("start", "greeting", "--wait", "--timeout", "1")
+    assert ended.errors.count(NO_WORKER) == 1
+    assert (ended.code, ended.output) == (1, "")
+
+
+@pytest.mark.usefixtures("hinted")
+def test_with_json_it_is_told_beside_it(pgflow, compiled):
+    ended = pgflow("start", "greeting", "--wait", "--json", "--timeout", "1")
+    assert (NO_WORKER in ended.errors, ended.output) == (True, "")
+
+
+@pytest.mark.usefixtures("hinted")
+@pytest.mark.parametrize(
+    ("column", "is_told"),
+    [("started_at", False), ("deprecated_at", True), ("stopped_at", True), ("last_heartbeat_at", True)],
+    ids=["alive", "leaving", "stopped", "stale"],
+)
+def test_only_a_worker_that_takes_tasks_counts(pgflow, compiled, column, is_told):
+    with psycopg.connect(compiled, autocommit=True) as connection:
+        connection.execute("select pgflow.register_worker(gen_random_uuid(), 'greeting', 'tests')")
+        connection.execute(f"update pgflow.workers set {column} = now() - interval '1 hour'")
+    try:
+        assert (NO_WORKER in pgflow("start", "greeting", "--wait", "--timeout", "1").errors) is is_told
+    finally:
+        with psycopg.connect(compiled, autocommit=True) as connection:
+            connection.execute("delete from pgflow.workers")
+
+
+@pytest.mark.usefixtures("hinted")
+def test_without_waiting_nothing_is_said_of_workers(pgflow, compiled):
+    assert pgflow("start", "greeting").errors == ""
+
+
+def test_a_wait_that_is_over_soon_says_nothing_of_workers(pgflow, compiled):
+    assert "no worker" not in pgflow("start", "greeting", "--wait", "--timeout", "0.05").errors
+
+
+@pytest.mark.usefixtures("hinted")
+def test_a_role_that_may_not_ask_who_works_is_told_nothing(pgflow, compiled, monkeypatch):
+    def refuse(*_: object, **__: object) -> object:
+        raise SchemaError("permission denied for function list_workers")
+
+    monkeypatch.setattr(sync.PgFlow, "list_workers", refuse)
+    ended = pgflow("start", "greeting", "--wait", "--timeout", "0.5")
+    assert (ended.code, "no worker" in ended.errors, "permission" in ended.errors) == (1, False, False)
 
 
 def test_ctrl_c_ends_the_waiting_and_not_the_run(spawn, compiled):

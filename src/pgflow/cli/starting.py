@@ -14,6 +14,7 @@ from pgflow import arguments, sync
 from pgflow.cli.arguments import read_age
 from pgflow.cli.bulk import Wanted, start_lines
 from pgflow.cli.completing import complete_flow
+from pgflow.cli.hints import hint_without_worker
 from pgflow.cli.live import print_run, watch
 from pgflow.cli.output import JsonOption, UrlOption, errors, print_json, results, run_as_json
 from pgflow.errors import InvalidInput
@@ -64,7 +65,10 @@ def start(
     json: JsonOption = False,
     url: UrlOption = None,
 ) -> None:
-    """Start a run of a flow and print its id, or a run for each line of JSON and print how many."""
+    """Start a run of a flow and print its id, or a run for each line of JSON and print how many.
+
+    With --wait it says after some seconds, on standard error, if no worker of the flow is running.
+    """
     wait_for, at_time = _seconds(delay), _instant(at)
     if inputs is not None:
         _refuse_with_inputs(("--input", input_), ("--key", key), ("--wait", wait or None), ("--timeout", timeout))
@@ -82,11 +86,12 @@ def start(
         if not wait:
             print_json(_as_json(run)) if json else results.print(str(run.run_id), highlight=False)
             return
-        if json or not errors.is_terminal:
-            run.wait(timeout)
-        else:
-            errors.print(f"run {run.run_id}", highlight=False)
-            watch(client, run, errors, timeout=timeout)
+        with hint_without_worker(client, flow):
+            if json or not errors.is_terminal:
+                run.wait(timeout)
+            else:
+                errors.print(f"run {run.run_id}", highlight=False)
+                watch(client, run, errors, timeout=timeout)
         run.refresh()
         print_json(run_as_json(run.row, run.steps)) if json else print_run(client, run, results)
         run.result(timeout=0)
