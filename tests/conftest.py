@@ -14,9 +14,10 @@ import pytest
 from psycopg.rows import DictRow, dict_row
 
 from pgflow import telemetry
-from servers import Server, installed_servers, use_memory
+from servers import Server, installed_servers, use_memory, use_own_folder
 
 use_memory()
+use_own_folder()
 try:
     SERVERS = installed_servers()
 except RuntimeError as missing:

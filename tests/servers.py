@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -144,6 +145,18 @@ def use_memory() -> None:
     is_plenty = min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) > MEMORY_BYTES
     if is_plenty and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+def use_own_folder() -> None:
+    """Keep temporary folders apart from those of other checkouts.
+
+    Every pytest that begins takes the right to enter pytest-of-root from everybody else, which servers of tests under
+    way need where the tests run as root.
+    """
+    name = f"pgflow-{zlib.crc32(f'{os.geteuid()} {__file__}'.encode()):08x}"
+    folder = Path(tempfile.gettempdir()) / name
+    folder.mkdir(exist_ok=True)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
 
 
 def installed_servers() -> list[Server]:
