@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from os.path import normpath
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -62,7 +63,7 @@ comment on table pgflow.migrations is 'One row per applied migration of this sch
 """
 
 _RECORD = "insert into pgflow.migrations (version, name, checksum) values ({}, {}, {})"
-_INCLUDE = re.compile(r"^\\ir\s+(\S+)\s*$")
+_INCLUDE = re.compile(r"^\\ir[ \t]+(\S+)[ \t]*\n", re.MULTILINE)
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 
@@ -98,7 +99,7 @@ def expand(path: Path) -> str:
     Paths are relative to the including file; a comment line announces each included file. Raises
     :class:`SchemaError` where a file is missing or includes itself.
     """
-    return _expand(path, including=())
+    return _expand(path.resolve(), including=())
 
 
 def load_migrations(root: Path | None = None) -> tuple[Migration, ...]:
@@ -217,21 +218,17 @@ def _given_or_packaged(migrations: Sequence[Migration] | None) -> tuple[Migratio
 
 
 def _expand(path: Path, including: tuple[Path, ...]) -> str:
-    path = path.resolve()
     if path in including:
         raise SchemaError(f"SQL source {path} includes itself")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SchemaError(f"SQL source {path} is missing") from None
-    return "".join(_expand_line(line, path, (*including, path)) for line in lines)
 
+    def included(match: re.Match[str]) -> str:
+        return f"-- {match[1]}\n{_expand(Path(normpath(path.parent / match[1])), (*including, path))}"
 
-def _expand_line(line: str, path: Path, including: tuple[Path, ...]) -> str:
-    match = _INCLUDE.match(line)
-    if match is None:
-        return f"{line}\n"
-    return f"-- {match[1]}\n{_expand(path.parent / match[1], including)}"
+    return _INCLUDE.sub(included, text if text.endswith("\n") else f"{text}\n")
 
 
 def _load(path: Path) -> Migration:
