@@ -227,13 +227,20 @@ def test_a_worker_that_is_alive_stays_however_little_is_kept(
     connection.execute(
         f"update pgflow.workers set {column} = now(), last_heartbeat_at = now() - %s::interval", (silent,)
     )
-    connection.execute("select pgflow.prune_data_older_than(interval '-1 second')")
-    assert counts(connection)[3] == kept
+    expected = value(connection, "select worker_count from pgflow.count_data_older_than(interval '-1 second')")
+    connection.execute("select pgflow.prune_data_older_than(interval '-1 second', null)")
+    assert (counts(connection)[3], expected) == (kept, 1 - kept)
 
 
 def test_a_worker_that_has_stopped_goes_as_soon_as_it_may(connection: Connection) -> None:
     register(connection)
     connection.execute("select pgflow.mark_worker_stopped(%s)", (WORKER,))
+    connection.execute("select pgflow.prune_data_older_than(interval '-1 second', null)")
+    assert counts(connection)[3] == 0
+
+
+def test_the_function_of_the_contract_asks_for_nothing_but_the_last_heartbeat(connection: Connection) -> None:
+    register(connection)
     connection.execute("select pgflow.prune_data_older_than(interval '-1 second')")
     assert counts(connection)[3] == 0
 

@@ -1,9 +1,11 @@
 -- Deletes what ended before p_cutoff, of some flows (NULL: all): at most p_limit workers, runs with all that belongs to
--- them, and archived messages per flow (NULL: without limit). Runs that go on are kept at any age.
+-- them, and archived messages per flow (NULL: without limit). Runs that go on are kept at any age, and with p_spares_alive
+-- workers that are alive.
 create or replace function pgflow._prune(
   p_cutoff timestamptz,
   p_flow_slugs text[],
   p_limit int,
+  p_spares_alive boolean,
   out deleted_runs int,
   out deleted_step_states int,
   out deleted_step_tasks int,
@@ -42,6 +44,6 @@ begin
   get diagnostics deleted_runs = row_count;
 
   -- Last, when most of their tasks are gone.
-  deleted_workers := pgflow._delete_workers(p_cutoff, p_flow_slugs, p_limit);
+  deleted_workers := pgflow._delete_workers(p_cutoff, p_flow_slugs, p_limit, p_spares_alive);
 end
 $$;

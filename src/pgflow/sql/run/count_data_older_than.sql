@@ -1,4 +1,4 @@
--- Finds what _prune would delete, and locks nothing.
+-- Finds what _prune would delete where it spares workers that are alive, and locks nothing.
 create or replace function pgflow.count_data_older_than(
   p_retention_interval interval,
   p_flow_slugs text[] default null,
@@ -30,7 +30,9 @@ begin
   select count(*)::int into step_task_count from pgflow.step_tasks t where t.run_id = any (v_run_ids);
   select count(*)::int into worker_count
   from pgflow.workers w
-  where w.last_heartbeat_at < v_cutoff and (p_flow_slugs is null or w.queue_name = any (p_flow_slugs));
+  where w.last_heartbeat_at < v_cutoff
+    and (w.stopped_at is not null or w.last_heartbeat_at < pgflow._now() - interval '30 seconds')
+    and (p_flow_slugs is null or w.queue_name = any (p_flow_slugs));
 
   message_count := 0;
   for v_flow_slug in

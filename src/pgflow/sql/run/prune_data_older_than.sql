@@ -5,10 +5,10 @@ language plpgsql
 set search_path to pg_catalog, pg_temp
 as $$
 begin
-  perform pgflow._prune(pgflow._now() - retention_interval, null, null);
+  perform pgflow._prune(pgflow._now() - retention_interval, null, null, false);
 end
 $$;
-comment on function pgflow.prune_data_older_than(interval) is 'Deletes runs that ended longer ago than the interval, with their steps, tasks and messages, archived messages and workers of that age, all at once. Runs that go on and workers that are alive are kept.';
+comment on function pgflow.prune_data_older_than(interval) is 'Deletes runs that ended longer ago than the interval, with their steps, tasks and messages, archived messages and workers of that age, all at once. Runs that go on are kept.';
 
 create or replace function pgflow.prune_data_older_than(
   retention_interval interval,
@@ -27,7 +27,8 @@ as $$
   from pgflow._prune(
     pgflow._now() - prune_data_older_than.retention_interval,
     prune_data_older_than.flow_slugs,
-    prune_data_older_than.batch_size
+    prune_data_older_than.batch_size,
+    true
   );
 $$;
-comment on function pgflow.prune_data_older_than(interval, text[], int) is 'Does that for some flows (NULL: all) and at most batch_size runs, workers, and archived messages per flow, and returns what was deleted; call it until it returns zeros.';
+comment on function pgflow.prune_data_older_than(interval, text[], int) is 'Does that for some flows (NULL: all) and at most batch_size runs, workers, and archived messages per flow, and returns what was deleted; workers that are alive are kept. Call it until it returns zeros.';

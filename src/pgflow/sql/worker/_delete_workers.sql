@@ -1,8 +1,13 @@
--- Deletes workers that were last heard of before p_cutoff, of some queues (NULL: all), at most p_limit. Those that have
--- not stopped and were heard of within half a minute are alive and stay, however young p_cutoff is. The foreign key
+-- Deletes workers that were last heard of before p_cutoff, of some queues (NULL: all), at most p_limit. With p_spares_alive
+-- those that have not stopped and were heard of within half a minute stay, however young p_cutoff is. The foreign key
 -- takes the others off their tasks. Nobody is waited for: a worker is left for the next time while somebody holds it, because
 -- it is back, or one of its tasks, whose holder may want another one. Returns their number.
-create or replace function pgflow._delete_workers(p_cutoff timestamptz, p_queue_names text[], p_limit int)
+create or replace function pgflow._delete_workers(
+  p_cutoff timestamptz,
+  p_queue_names text[],
+  p_limit int,
+  p_spares_alive boolean
+)
 returns int
 language plpgsql
 set search_path to pg_catalog, pg_temp
@@ -15,7 +20,7 @@ begin
     select w.worker_id
     from pgflow.workers w
     where w.last_heartbeat_at < p_cutoff
-      and (w.stopped_at is not null or w.last_heartbeat_at < pgflow._now() - interval '30 seconds')
+      and (not p_spares_alive or w.stopped_at is not null or w.last_heartbeat_at < pgflow._now() - interval '30 seconds')
       and (p_queue_names is null or w.queue_name = any (p_queue_names))
     order by w.worker_id
     limit p_limit
