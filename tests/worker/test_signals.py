@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pgflow import PgFlow, Run
+from pgflow import Flow, PgFlow, Run, WorkerState
+from pgflow.worker.worker import Worker
 from worker import program
-from worker.running import DEADLINE_SECONDS, eventually, query, task
+from worker.running import DEADLINE_SECONDS, QUICK, eventually, query, task
 
 KINDS = ["thread", "async"]
 
@@ -113,3 +114,27 @@ async def test_an_idle_worker_ends_at_the_first_signal(process: Process) -> None
     await process.until_logged("worker runs")
     process.send(signal.SIGINT)
     assert process.exit_code(within=5) == 0
+
+
+async def test_a_signal_is_for_all_workers_of_an_event_loop(app: PgFlow) -> None:
+    async def nothing(value: int) -> None: ...
+
+    workers = []
+    for slug in ("one", "two"):
+        flow = Flow(slug)
+        flow.step(nothing)
+        workers.append(Worker(app, [flow], poll_interval=QUICK))
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    await eventually(lambda: all(worker.state == WorkerState.RUNNING for worker in workers), "both work")
+    await workers[0].stop()
+    await running[0]
+    signal.raise_signal(signal.SIGTERM)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await running[1]
+    again = [Worker(app, worker._flows.values(), poll_interval=QUICK) for worker in workers]
+    running = [asyncio.create_task(worker.run()) for worker in again]
+    await eventually(lambda: all(worker.state == WorkerState.RUNNING for worker in again), "both work again")
+    signal.raise_signal(signal.SIGINT)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await asyncio.gather(*running)
+    assert {worker.state for worker in (*workers, *again)} == {WorkerState.STOPPED}

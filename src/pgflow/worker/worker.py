@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor as ForeignExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ from pgflow._sync.performing import perform, run_on
 from pgflow.calls import Call
 from pgflow.errors import DefinitionError, PgFlowError
 from pgflow.flow import Flow
+from pgflow.worker import signals
 from pgflow.worker.exchange import ExchangeLoop
 from pgflow.worker.executor import TRANSACTION_CONNECTIONS, Executor
 from pgflow.worker.health import WorkerHealth
@@ -48,7 +49,6 @@ T = TypeVar("T")
 
 logger = logging.getLogger("pgflow.worker")
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FAREWELL_SECONDS = 5
 _LEASE_SECONDS = 1.0
 
@@ -191,19 +191,14 @@ class Worker:
         `timeout` is that of :meth:`stop`. Raises what :meth:`start` raises, and what broke the worker's loop.
         """
         await self._prepare()
-        loop = asyncio.get_running_loop()
-        try:
-            for number in _SIGNALS:
-                loop.add_signal_handler(number, self._on_signal)
-            await self._begin()
-            if self._life is not None:
-                await _end_of(self._life, unless=self._stopping)
-        finally:
+        with ExitStack() as until_stopped:
             try:
-                await self.stop(timeout)
+                until_stopped.enter_context(signals.telling(self._on_signal))
+                await self._begin()
+                if self._life is not None:
+                    await _end_of(self._life, unless=self._stopping)
             finally:
-                for number in _SIGNALS:
-                    loop.remove_signal_handler(number)
+                await self.stop(timeout)
 
     async def _prepare(self) -> None:
         if self.state is not WorkerState.CREATED:
