@@ -12,6 +12,7 @@ from sql.engine import (
     RunId,
     as_json,
     begin,
+    connect,
     define,
     fetch,
     finish,
@@ -25,6 +26,7 @@ from sql.engine import (
     tasks,
     value,
 )
+from sql.sessions import sessions, wait_until_blocked
 
 
 def start_delayed(connection: Connection, delay: int | None, *inputs: object) -> list[UUID]:
@@ -197,3 +199,18 @@ def test_a_task_without_message_is_left_out(connection: Connection) -> None:
     run_id = start(connection)
     connection.execute("update pgflow.step_tasks set message_id = null where step_slug = 'a'")
     assert delay_run(connection, run_id, 60) == 1
+
+
+def test_who_reports_a_task_never_waits_for_a_delay_that_waits_for_the_run(database_url: str) -> None:
+    with connect(database_url) as connection:
+        define(connection, "a", "b")
+        run_id = start(connection)
+    with sessions(database_url, 3) as (reporting, delaying, observing):
+        value(reporting.connection, "select going_on from pgflow._lock_runs(array[%s::uuid])", run_id)
+        delayed = delaying.in_background(delay_run, run_id, 60)
+        wait_until_blocked(observing.connection, delaying, reporting, delayed)
+        locked = rows(reporting.connection, "select from pgflow.step_tasks for update nowait")
+        assert len(locked) == 2
+        reporting.connection.commit()
+        assert delayed.result() == 2
+        delaying.connection.commit()

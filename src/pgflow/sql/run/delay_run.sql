@@ -6,7 +6,9 @@ as $$
 declare
   v_message_ids bigint[];
 begin
-  -- Tasks before their messages, as everybody locks them: a report may change several messages, one after the other.
+  -- The run before its tasks, and those before their messages, as everybody locks them: a report may change several tasks
+  -- and messages, one after the other.
+  perform pgflow._lock_runs(array[p_run_id]);
   with queued as (
     select t.message_id
     from pgflow.step_tasks t
