@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.results import Results
-from bench.workloads import OURS
+from bench.workloads import OURS, beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,14 @@ def _latencies(results: Results) -> Iterator[Ratio]:
 
 
 def _own_drains(results: Results) -> Iterator[Ratio]:
-    alone = _rate(results, "A", OURS)
-    for workload, needed in (("E finished", 0.9), ("E delayed", 0.9)):
-        yield Ratio(f"{workload}: drain", "its own A", _divided(_rate(results, workload, OURS), alone), needed)
-    for count in results.sizes["processes"]:
-        value = _divided(_rate(results, f"F {count}", OURS), alone)
-        yield Ratio(f"F drain by {count} processes", "its own A", value, 1)
-    yield Ratio("G drain", "its own A", _divided(_rate(results, "G", OURS), alone), 0.7)
+    for workload, name, needed in (
+        ("E finished", "E finished: drain", 0.9),
+        ("E delayed", "E delayed: drain", 0.9),
+        *((f"F {count}", f"F drain by {count} processes", 1) for count in results.sizes["processes"]),
+        ("G", "G drain", 0.7),
+    ):
+        value = _divided(_rate(results, workload, OURS), _rate(results, beside(workload), OURS))
+        yield Ratio(name, "its own A, in turns", value, needed)
 
 
 def _rate(results: Results, workload: str, peer: str) -> float | None:

@@ -14,13 +14,14 @@ from functools import partial
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from bench.environments import Program
 from bench.history import add_finished, delay_all
 from bench.limits import measure_limits
 from bench.measures import count_statements, read_costs
 from bench.servers import Postgres
-from bench.workloads import OURS, Sizes
+from bench.workloads import OURS, Sizes, beside
 
 Record = dict[str, Any]
 
@@ -87,17 +88,20 @@ class Runner:
             with self._database(program) as url:
                 add_finished(self.server, self._name(program), self.sizes.finished_tasks)
                 for repetition in range(1, self.sizes.repetitions + 1):
+                    self._drained_alone("E finished", program, repetition)
                     self._drained("E finished", program, repetition, "jobs", self.sizes.jobs, url=url)
             with self._database(program) as url:
                 program.run("enqueue", url=url, kind="jobs", count=self.sizes.delayed_messages)
                 delay_all(self.server, self._name(program))
                 leave = self.sizes.delayed_messages
                 for repetition in range(1, self.sizes.repetitions + 1):
+                    self._drained_alone("E delayed", program, repetition)
                     self._drained("E delayed", program, repetition, "jobs", self.sizes.jobs, url=url, leave=leave)
 
     def _processes(self) -> None:
         for count in self.sizes.processes:
             for repetition, program in self._turns(f"F {count}", self._contenders()):
+                self._drained_alone(f"F {count}", program, repetition)
                 self._drained(f"F {count}", program, repetition, "jobs", self.sizes.jobs, processes=count)
 
     def _pinned_horizon(self) -> None:
@@ -110,6 +114,7 @@ class Runner:
                 while time.monotonic() < ends:
                     self._drain(program, url, "jobs", self.sizes.jobs)
                 for repetition in range(1, self.sizes.repetitions + 1):
+                    self._drained_alone("G", program, repetition)
                     self._drained("G", program, repetition, "jobs", self.sizes.jobs, url=url)
 
     def _costs(self) -> None:
@@ -171,6 +176,12 @@ class Runner:
         measured = measure_limits(self.server, self.sizes.jobs, _PGBENCH_SECONDS)
         self._add("limits", "limits", 1, measured)
 
+    def _drained_alone(self, workload: str, program: Program, repetition: int) -> None:
+        """Drain as in A right before a workload that is compared with it: a machine isn't always equally fast."""
+        if program.peer.name == OURS:
+            with self._database(program, f"alone_{OURS}") as url:
+                self._drained(beside(workload), program, repetition, "jobs", self.sizes.jobs, url=url)
+
     def _drained(
         self,
         workload: str,
@@ -192,7 +203,7 @@ class Runner:
         self.server.checkpoint()
         enqueued = program.run("enqueue", url=url, kind=kind, count=count)
         if not program.peer.uses_redis:
-            self.server.analyze(self._name(program))
+            self.server.analyze(str(conninfo_to_dict(url)["dbname"]))
         given = {"processes": 1, "limit": self.sizes.limit_seconds, **options}
         drained = program.run("drain", url=url, kind=kind, count=count, **given)
         per_second = drained["handled"] / drained["seconds"]
@@ -257,19 +268,20 @@ class Runner:
             program.run("prepare", url=self.server.create_database(f"template_{program.peer.name}"))
 
     @contextmanager
-    def _database(self, program: Program) -> Iterator[str]:
+    def _database(self, program: Program, name: str | None = None) -> Iterator[str]:
         if program.peer.uses_redis:
             assert self.redis_url is not None
             program.run("prepare", url=self.redis_url)
             yield self.redis_url
             return
-        url = self.server.create_database(self._name(program), template=f"template_{program.peer.name}")
+        name = name or self._name(program)
+        url = self.server.create_database(name, template=f"template_{program.peer.name}")
         try:
             if self.durability == "off":
-                self.server.set_parameter(self._name(program), "synchronous_commit", "off")
+                self.server.set_parameter(name, "synchronous_commit", "off")
             yield url
         finally:
-            self.server.drop_database(self._name(program))
+            self.server.drop_database(name)
 
     @staticmethod
     def _name(program: Program) -> str:

@@ -23,6 +23,11 @@ TITLES: Final[Mapping[str, str]] = {
 }
 
 
+def beside(workload: str) -> str:
+    """Return the name of the drains of A that are measured in turns with another workload."""
+    return f"A beside {workload}"
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How much of everything; times in seconds."""

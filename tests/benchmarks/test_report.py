@@ -115,6 +115,12 @@ def test_a_peer_that_did_not_finish_gives_a_bound() -> None:
     assert "> 60 ✂ (500 done)" in report(results)
 
 
+def test_a_drain_under_strain_is_compared_with_those_of_plain_jobs_at_the_same_time() -> None:
+    results = recorded(record("A", "pgflow", 1), record("G", "pgflow", 4), record("A beside G", "pgflow", 3))
+    found = ratio_of(results, "G drain", "its own A, in turns")
+    assert (found.needed, found.value, found.is_reached) == (0.7, 0.75, True)
+
+
 def test_latency_is_compared_with_the_peer_of_the_lowest_median_and_with_a_commit() -> None:
     limits = {"workload": "limits", "peer": "limits", "durability": "on", "repetition": 1, "commit_milliseconds": 1.0}
     results = recorded(latency("pgflow", 4), latency("pgqueuer", 10), latency("absurd", 20), limits)
