@@ -49,7 +49,7 @@ def test_a_worker_that_has_met_no_task_asks_for_what_it_runs() -> None:
 
 
 def test_small_tasks_fill_the_reserve() -> None:
-    assert room(sizes(flow=8_000)) == FULL
+    assert room(sizes(flow=4_000)) == FULL
     assert room(sizes(flow=0)) == FULL
 
 

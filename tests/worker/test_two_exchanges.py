@@ -14,6 +14,7 @@ from pgflow import Flow, PgFlow, WorkerState
 from pgflow.calls import Call, Exchanged
 from pgflow.errors import ConnectionLost
 from pgflow.worker import exchange
+from pgflow.worker.pace import Pace
 from pgflow.worker.worker import Worker
 from worker.running import DEADLINE_SECONDS, QUICK, eventually, query, tasks, working
 
@@ -143,7 +144,7 @@ async def test_both_together_hold_no_more_tasks_than_one(
     async with working(app, flow, concurrency=200):
         await eventually(lambda: completed(url) == 3000, "all have ended")
     assert max(underway for _, underway in held) == 2
-    assert max(count for count, _ in held) <= 200 + 500
+    assert max(count for count, _ in held) <= 200 + Pace.LARGEST_RESERVE
 
 
 async def test_what_the_second_has_been_handed_stays_its_own_when_the_answer_to_the_first_is_lost(

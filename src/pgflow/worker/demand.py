@@ -9,7 +9,7 @@ from pgflow.types import StartedTask
 from pgflow.worker.pace import Pace
 
 LARGEST_RESERVE_BYTES = 4 * 1024 * 1024
-"""What the inputs of the tasks that wait for a handler take, as JSON text: room for 500 of 8 kB."""
+"""What the inputs of the tasks that wait for a handler take, as JSON text: room for 1,000 of 4 kB."""
 
 _PARTIAL_DEMANDS_IN_A_ROW = 3
 

@@ -35,7 +35,7 @@ class Pace:
     nothing at all for handlers that take longer than that.
     """
 
-    LARGEST_RESERVE = 500
+    LARGEST_RESERVE = 1000
     LONGEST_AHEAD = 0.25
 
     def __init__(self, concurrency: int) -> None:
