@@ -71,6 +71,14 @@ async def started(app: PgFlow, gate: Gate, count: int) -> list[UUID]:
     return [run.run_id for run in runs]
 
 
+async def send_both(gate: Gate, count: int, url: str) -> None:
+    """End the first task and then the others, whose exchanges meet two runs that are held."""
+    gate.let(0)
+    await eventually(lambda: len(waiting(url)) == 1, "the first exchange is under way")
+    gate.let(*range(1, count))
+    await eventually(lambda: len(waiting(url)) == 2, "the second exchange is under way")
+
+
 async def test_many_reports_dont_wait_for_an_exchange_that_takes_long(
     app: PgFlow, url: str, session: psycopg.Connection[Any]
 ) -> None:
@@ -171,10 +179,7 @@ async def test_what_the_second_has_been_handed_stays_its_own_when_the_answer_to_
         other = psycopg.connect(url)
         hold(session, run_ids[0])
         hold(other, run_ids[1])
-        gate.let(0)
-        await eventually(lambda: len(waiting(url)) == 1, "the first exchange is under way")
-        gate.let(*range(1, count))
-        await eventually(lambda: len(waiting(url)) == 2, "the second exchange is under way")
+        await send_both(gate, count, url)
         session.rollback()
         await eventually(lambda: answers, "the answer to the first is lost")
         await eventually(lambda: worker._exchange._look_for_lost, "it will be looked for")
@@ -200,10 +205,7 @@ async def test_when_both_connections_break_everything_is_reported_once(
         run_ids = await started(app, gate, count)
         for run_id in run_ids[:2]:
             hold(session, run_id)
-        gate.let(0)
-        await eventually(lambda: len(waiting(url)) == 1, "the first exchange is under way")
-        gate.let(*range(1, count))
-        await eventually(lambda: len(waiting(url)) == 2, "the second exchange is under way")
+        await send_both(gate, count, url)
         for pid in waiting(url):
             query(url, "select pg_terminate_backend(%s)", pid)
         session.rollback()
@@ -221,10 +223,7 @@ async def test_a_worker_that_stops_waits_for_the_second_exchange(
         other = psycopg.connect(url)
         hold(session, run_ids[0])
         hold(other, run_ids[1])
-        gate.let(0)
-        await eventually(lambda: len(waiting(url)) == 1, "the first exchange is under way")
-        gate.let(*range(1, count))
-        await eventually(lambda: len(waiting(url)) == 2, "the second exchange is under way")
+        await send_both(gate, count, url)
         session.rollback()
         stopping = asyncio.create_task(worker.stop())
         await eventually(lambda: len(waiting(url)) == 1 and completed(url) == 1, "the first exchange is back")
@@ -238,7 +237,7 @@ async def test_a_worker_that_stops_waits_for_the_second_exchange(
 async def test_a_defect_in_the_second_exchange_is_the_workers(
     app: PgFlow, url: str, session: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, count = Gate("defect"), _PLENTY + 1
+    gate, count = Gate("defect"), 2 * _PLENTY + 1
     trade = exchange.ExchangeLoop._trade
 
     async def broken(loop: exchange.ExchangeLoop, *arguments: Any) -> Any:
@@ -254,8 +253,12 @@ async def test_a_defect_in_the_second_exchange_is_the_workers(
     monkeypatch.setattr(exchange.ExchangeLoop, "_trade", broken)
     gate.let(0)
     await eventually(lambda: waiting(url), "the first exchange is under way")
-    gate.let(*range(1, count))
+    gate.let(*range(1, _PLENTY + 1))
     await eventually(lambda: worker._exchange._defect, "the second exchange breaks down")
+    monkeypatch.setattr(exchange.ExchangeLoop, "_trade", trade)
+    gate.let(*range(_PLENTY + 1, count))
+    await eventually(lambda: worker._exchange._outbox.waiting == _PLENTY, "more is to be reported")
+    assert worker._exchange._second is None
     session.rollback()
     with pytest.raises(ZeroDivisionError):
         await running

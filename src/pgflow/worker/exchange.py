@@ -179,7 +179,7 @@ class ExchangeLoop:
 
     def _start_second(self) -> None:
         """Exchange beside the exchange that is under way, if that is worth it."""
-        if self._second is None and self._is_worth_a_second:
+        if self._second is None and self._defect is None and self._is_worth_a_second:
             self._second = asyncio.create_task(self._exchange_beside(), name="pgflow-exchange-beside")
             self._second.add_done_callback(self._end_second)
 
@@ -196,7 +196,8 @@ class ExchangeLoop:
 
     def _end_second(self, second: asyncio.Task[None]) -> None:
         self._second = None
-        self._defect = None if second.cancelled() else second.exception()
+        if not second.cancelled():
+            self._defect = self._defect or second.exception()
         self._wake.set()  # to look again at what came meanwhile
 
     async def _exchange(self) -> _Progress:
